@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Atomic results and cancellable jobs."""
+
+from __future__ import annotations
+
+import errno
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from ssl4eo.errors import Cancelled, InputError, OutputError
+from ssl4eo.files import atomic_file, atomic_folder, require_space
+from ssl4eo.jobs import JobQueue, Progress, part
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+def test_a_file_appears_whole(tmp_path: Path) -> None:
+    target = tmp_path / "a.tif"
+    target.write_text("old")
+    with atomic_file(target) as temporary:
+        temporary.write_text("new")
+        assert target.read_text() == "old"
+        assert temporary.suffix == ".tif"
+    assert target.read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
+
+
+def test_a_failure_leaves_the_old_file_and_no_trace(tmp_path: Path) -> None:
+    target = tmp_path / "a.tif"
+    target.write_text("old")
+
+    def fill_the_disk() -> None:
+        with atomic_file(target) as temporary:
+            temporary.write_text("half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OutputError, match=r"a\.tif: the disk is full"):
+        fill_the_disk()
+    assert target.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
+
+
+def test_a_folder_appears_whole_or_not(tmp_path: Path) -> None:
+    with atomic_folder(tmp_path / "set") as temporary:
+        (temporary / "x").write_text("1")
+    assert (tmp_path / "set" / "x").read_text() == "1"
+
+    def stop_halfway() -> None:
+        with atomic_folder(tmp_path / "other") as temporary:
+            (temporary / "x").write_text("1")
+            raise Cancelled("Cancelled.")
+
+    with pytest.raises(Cancelled):
+        stop_halfway()
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+def test_targets_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "x").write_text("mine")
+    with pytest.raises(InputError, match="exists already"), atomic_folder(tmp_path / "full"):
+        pass
+    with pytest.raises(InputError, match="does not exist"), atomic_folder(tmp_path / "no" / "set"):
+        pass
+    with pytest.raises(InputError, match="does not exist"), atomic_file(tmp_path / "no" / "x.tif"):
+        pass
+    with pytest.raises(InputError, match="is a folder"), atomic_file(tmp_path / "full"):
+        pass
+    assert (tmp_path / "full" / "x").read_text() == "mine"
+
+
+def test_too_little_space_is_refused_before_the_work(tmp_path: Path) -> None:
+    require_space(tmp_path, 1)
+    with pytest.raises(OutputError, match=r"needs about 1000000000000 MB but .* free"):
+        require_space(tmp_path, 10**18)
+
+
+@pytest.fixture
+def queue() -> Iterator[JobQueue]:
+    jobs = JobQueue()
+    yield jobs
+    jobs.shutdown()
+
+
+def test_a_job_tells_how_far_it_is_and_what_came_out(queue: JobQueue) -> None:
+    def work(progress: Progress) -> dict[str, Any]:
+        progress(0.5, "half")
+        return {"answer": 42}
+
+    job = queue.submit("think", work)
+    states = list(queue.events(job.id))
+    assert states[-1] == {
+        **states[-1],
+        "state": "done",
+        "progress": 1.0,
+        "result": {"answer": 42},
+        "error": None,
+    }
+
+
+def test_a_running_job_stops_when_asked(queue: JobQueue) -> None:
+    started, stopped = threading.Event(), threading.Event()
+
+    def work(progress: Progress) -> dict[str, Any]:
+        started.set()
+        try:
+            while True:
+                progress(0.1, "going on")
+        finally:
+            stopped.set()
+
+    job = queue.submit("endless", work)
+    assert started.wait(10)
+    queue.cancel(job.id)
+    waited = queue.wait(job.id, 10)
+    assert waited is not None
+    assert waited.state == "cancelled"
+    assert stopped.is_set()
+
+
+def test_a_queued_job_is_cancelled_at_once_and_never_runs(queue: JobQueue) -> None:
+    gate, ran = threading.Event(), threading.Event()
+
+    def first(progress: Progress) -> dict[str, Any]:
+        gate.wait(10)
+        return {}
+
+    def second(progress: Progress) -> dict[str, Any]:
+        ran.set()
+        return {}
+
+    queue.submit("first", first)
+    job = queue.submit("second", second)
+    queue.cancel(job.id)
+    assert job.state == "cancelled"
+    gate.set()
+    assert queue.wait(queue.submit("last", lambda progress: {}).id, 10) is not None
+    assert not ran.is_set()
+
+
+def test_faults_become_sentences_and_the_queue_goes_on(queue: JobQueue) -> None:
+    def wrong(progress: Progress) -> dict[str, Any]:
+        raise InputError("x is wrong; do y.")
+
+    def broken(progress: Progress) -> dict[str, Any]:
+        raise ZeroDivisionError("division by zero")
+
+    refused, failed = queue.submit("a", wrong), queue.submit("encode", broken)
+    queue.wait(failed.id, 10)
+    assert refused.error == {"message": "x is wrong; do y.", "exit_code": 2}
+    assert failed.error is not None
+    assert failed.error["message"].startswith("The encode job failed inside the backend (ZeroDivisionError")
+    assert queue.wait(queue.submit("b", lambda progress: {"ok": True}).id, 10).result == {"ok": True}  # type: ignore[union-attr]
+
+
+def test_part_fills_its_stretch() -> None:
+    seen: list[float] = []
+    inner = part(lambda fraction, message="": seen.append(fraction), 0.2, 0.6)
+    for fraction in (0.0, 0.5, 1.0):
+        inner(fraction, "")
+    assert seen == pytest.approx([0.2, 0.4, 0.6])
