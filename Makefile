@@ -64,5 +64,5 @@ install: setup ## put the plugin into your QGIS profile, with this checkout's ba
 	@.venv/bin/python scripts/stage_plugin.py "$(PLUGINS)" --backend "$(CURDIR)/.venv/bin/ssl4eo"
 
 clean: ## remove what was built; the environments stay
-	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage backend/build
+	rm -rf build .qgis-settings .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage backend/build
 	find . -name __pycache__ -not -path './.venv*' -not -path './.tools/*' -prune -exec rm -rf {} +

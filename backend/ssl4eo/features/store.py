@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The feature set on disk: one 8-bit GeoTIFF per level that any GIS opens, and item.json that says what it is."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import rasterio
+from rasterio.errors import RasterioIOError
+from rasterio.windows import Window as RasterioWindow
+
+from ssl4eo.errors import InputError
+from ssl4eo.features.projection import NODATA
+from ssl4eo.features.sampling import interpolate_points, support
+from ssl4eo.grid import Grid, Window
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from rasterio.crs import CRS
+
+__all__ = ["ITEM", "FeatureSet", "Level"]
+
+ITEM = "item.json"
+# Points are read in squares of this many cells, so a few points far apart do not pull in the whole level.
+_CHUNK = 1024
+
+
+@dataclass(frozen=True)
+class Level:
+    """One level: cells of `stride` pixels, `components` values each, byte * scale + offset."""
+
+    index: int
+    stride: int
+    path: Path
+    grid: Grid
+    names: tuple[str, ...]
+    scale: NDArray[np.float32]
+    offset: NDArray[np.float32]
+
+    @property
+    def components(self) -> int:
+        """Number of values per cell."""
+        return len(self.names)
+
+    def read(self, window: Window) -> NDArray[np.float32]:
+        """Return the values (C, h, w) of a window in cells, NaN where a cell is missing.
+
+        Raises:
+            InputError: when the file cannot be read.
+        """
+        inside = self.grid.clip(window)
+        try:
+            with rasterio.open(self.path) as dataset:
+                stored = dataset.read(window=RasterioWindow(inside.col, inside.row, inside.width, inside.height))
+        except RasterioIOError as error:
+            raise InputError(f"{self.path} cannot be read ({error}); encode the scene again.") from error
+        values = stored * self.scale[:, None, None] + self.offset[:, None, None]
+        values[:, stored[0] == NODATA] = np.nan
+        return np.asarray(values, np.float32)
+
+    def read_around(
+        self, cols: NDArray[np.float64], rows: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64]]:
+        """Return the cells that interpolation at these fractional cell positions needs, and the positions in them."""
+        col, col_stop = support(cols, self.grid.width)
+        row, row_stop = support(rows, self.grid.height)
+        return self.read(Window(col, row, col_stop - col, row_stop - row)), cols - col, rows - row
+
+    def sample(self, xs: NDArray[np.float64], ys: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Return bilinear values (N, C) at coordinates, NaN where missing or outside."""
+        cols, rows = self.grid.colrow(xs, ys)
+        values = np.full((len(cols), self.components), np.nan, np.float32)
+        inside = (cols >= 0) & (rows >= 0) & (cols <= self.grid.width) & (rows <= self.grid.height)
+        if not inside.any():
+            return values
+        chunk = np.where(inside, (rows // _CHUNK) * (self.grid.width // _CHUNK + 1) + cols // _CHUNK, -1)
+        for number in np.unique(chunk[inside]):
+            chosen = chunk == number
+            cells, local_cols, local_rows = self.read_around(cols[chosen], rows[chosen])
+            values[chosen] = interpolate_points(cells, local_cols, local_rows)
+        return values
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """A folder that `encode` wrote; `grid` is that of the encoded window at the image's own resolution."""
+
+    folder: Path
+    item: dict[str, Any]
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str]) -> FeatureSet:
+        """Open a feature set by its folder, or by any file in it.
+
+        Raises:
+            InputError: when the folder holds no feature set.
+        """
+        path = Path(folder)
+        path = path.parent if path.is_file() else path
+        if not path.exists():
+            raise InputError(f"{path} does not exist; encode a scene first.")
+        try:
+            item = json.loads((path / ITEM).read_text(encoding="utf-8"))
+            levels = item["properties"]["ssl4eo:levels"]
+            absent = [entry["file"] for entry in levels if not (path / entry["file"]).is_file()]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{path} is not a feature set (it has no readable {ITEM}); encode a scene first."
+            ) from error
+        if absent or not levels:
+            raise InputError(
+                f"The feature set {path} lacks {', '.join(absent) or 'its levels'}; encode the scene again."
+            )
+        return cls(path, item)
+
+    @cached_property
+    def levels(self) -> list[Level]:
+        """The levels, finest first."""
+        return [
+            _open_level(index, entry["stride"], self.folder / entry["file"])
+            for index, entry in enumerate(self.item["properties"]["ssl4eo:levels"])
+        ]
+
+    @property
+    def grid(self) -> Grid:
+        """The grid of level 0."""
+        return self.levels[0].grid
+
+    @property
+    def crs(self) -> CRS:
+        """The scene's coordinate reference system."""
+        return self.grid.crs
+
+    @property
+    def encoder(self) -> str:
+        """The id of the encoder."""
+        return str(self.item["properties"]["ssl4eo:encoder"]["id"])
+
+    def sample(self, xs: NDArray[np.float64], ys: NDArray[np.float64]) -> list[NDArray[np.float32]]:
+        """Return per level bilinear values (N, C) at coordinates of the scene, NaN where missing or outside."""
+        return [level.sample(np.asarray(xs, float), np.asarray(ys, float)) for level in self.levels]
+
+
+def _open_level(index: int, stride: int, path: Path) -> Level:
+    try:
+        with rasterio.open(path) as dataset:
+            grid = Grid(dataset.crs, dataset.transform, dataset.width, dataset.height)
+            names = tuple(name or str(i + 1) for i, name in enumerate(dataset.descriptions))
+            scale, offset = np.array(dataset.scales, np.float32), np.array(dataset.offsets, np.float32)
+    except RasterioIOError as error:
+        raise InputError(f"{path} cannot be read ({error}); encode the scene again.") from error
+    return Level(index, stride, path, grid, names, scale, offset)

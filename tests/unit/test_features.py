@@ -1,0 +1,316 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Level 0, interpolation, projection, and the feature set on disk."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import rasterio
+from hypothesis import given
+from hypothesis import strategies as st
+from scene_files import ORIGIN, landscape, write_raster
+from ssl4eo.bands import S2_BANDS
+from ssl4eo.errors import Cancelled, InputError
+from ssl4eo.features import FeatureSet, encode
+from ssl4eo.features.projection import fit_projection, fit_quantiser
+from ssl4eo.features.sampling import interpolate_grid, interpolate_points
+from ssl4eo.features.spectral import MARGIN, spectral_level, spectral_names
+from ssl4eo.grid import Window
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_level_0_against_plain_loops() -> None:
+    rng = np.random.default_rng(0)
+    bands = ["B03", "B04", "B08", "B11"]
+    x = rng.uniform(0.05, 0.5, (4, 20, 22)).astype(np.float32)
+    valid = np.ones((20, 22), bool)
+    valid[4:6, 7] = False
+    x[:, ~valid] = 0
+    out = spectral_level(x, valid, bands)
+    names = spectral_names(bands)
+    assert out.shape == (len(names), 14, 16)
+    row, col = 6, 8
+    window = np.s_[row - 3 + MARGIN : row + 4 + MARGIN, col - 3 + MARGIN : col + 4 + MARGIN]
+    b = {name: x[i, row + MARGIN, col + MARGIN] for i, name in enumerate(bands)}
+    expected = {
+        "B04": b["B04"],
+        "NDVI": (b["B08"] - b["B04"]) / (b["B08"] + b["B04"]),
+        "NDWI": (b["B03"] - b["B08"]) / (b["B03"] + b["B08"]),
+        "NDMI": (b["B08"] - b["B11"]) / (b["B08"] + b["B11"]),
+        "B11 mean 7x7": x[3][window][valid[window]].mean(),
+        "B11 sd 7x7": x[3][window][valid[window]].std(),
+    }
+    for name, value in expected.items():
+        assert out[names.index(name), row, col] == pytest.approx(value, abs=1e-5), name
+    assert np.isnan(out[:, 4 - MARGIN, 7 - MARGIN]).all()
+    assert np.isfinite(out).sum() == (valid[MARGIN:-MARGIN, MARGIN:-MARGIN].sum()) * len(names)
+
+
+def test_indices_need_their_bands() -> None:
+    assert spectral_names(["B02"]) == ["B02", "B02 mean 7x7", "B02 sd 7x7"]
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 10**6))
+def test_grid_and_point_interpolation_agree_and_a_plane_stays_a_plane(height: int, width: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width] + 0.5
+    values = np.stack([2 * x - 3 * y, rng.normal(size=(height, width))]).astype(np.float32)
+    cols = np.sort(rng.uniform(0.5, max(width - 0.5, 0.5), 5))
+    rows = np.sort(rng.uniform(0.5, max(height - 0.5, 0.5), 4))
+    grid = interpolate_grid(values, cols, rows)
+    many_rows, many_cols = np.meshgrid(rows, cols, indexing="ij")
+    points = interpolate_points(values, many_cols.ravel(), many_rows.ravel())
+    np.testing.assert_allclose(grid.reshape(2, -1).T, points, atol=1e-5)
+    np.testing.assert_allclose(grid[0], 2 * cols[None] - 3 * rows[:, None], atol=1e-4)
+
+
+def test_interpolation_leaves_missing_cells_out() -> None:
+    values = np.array([[[1, np.nan], [3, 5]]], np.float32)
+    at = interpolate_points(values, np.array([1.0, 1.5]), np.array([0.5, 0.5]))
+    assert at[0, 0] == 1
+    assert np.isnan(at[1, 0])
+    grid = interpolate_grid(values, np.array([1.0]), np.array([1.0]))
+    assert grid[0, 0, 0] == pytest.approx(3)
+
+
+def test_a_linear_map_and_interpolation_commute() -> None:
+    rng = np.random.default_rng(3)
+    values = rng.normal(size=(6, 8, 8)).astype(np.float32)
+    weights = rng.normal(size=(4, 6)).astype(np.float32)
+    cols = rows = np.arange(1.0, 7.0, 0.37)
+    first = interpolate_grid(np.einsum("kc,chw->khw", weights, values), cols, rows)
+    then = np.einsum("kc,chw->khw", weights, interpolate_grid(values, cols, rows))
+    np.testing.assert_allclose(first, then, atol=1e-4)
+
+
+def test_components_are_ordered_by_variance_and_rebuild_the_features() -> None:
+    rng = np.random.default_rng(0)
+    sample = (rng.normal(size=(500, 3)) * [5, 2, 0.5]) @ rng.normal(size=(3, 10)) + 7
+    fitted = fit_projection(sample.astype(np.float32), 3)
+    assert (np.diff(fitted.variance) < 0).all()
+    assert fitted.variance.sum() == pytest.approx(1, abs=1e-4)
+    codes = fitted.apply(sample.T.reshape(10, 20, 25).astype(np.float32))
+    rebuilt = (fitted.components.T @ codes.reshape(3, -1)).T + fitted.mean
+    np.testing.assert_allclose(rebuilt, sample, atol=1e-3)
+
+
+def test_bytes_keep_values_to_half_a_step_and_nodata_apart() -> None:
+    rng = np.random.default_rng(0)
+    sample = rng.normal(3, [[1.0, 20.0]], (5000, 2)).astype(np.float32)
+    fitted = fit_quantiser(sample)
+    values = sample[:100].T.reshape(2, 10, 10).copy()
+    values[:, 0, 0] = np.nan
+    stored = fitted.apply(values)
+    assert (stored[:, 0, 0] == 0).all()
+    assert (stored[np.isfinite(values)] > 0).all()
+    back = stored * fitted.scale[:, None, None] + fitted.offset[:, None, None]
+    error = np.abs(back - values)[:, np.isfinite(values[0])]
+    assert (error <= 0.51 * fitted.scale[:, None]).all()
+    assert (fitted.scale < sample.std(axis=0) / 20).all()
+
+
+@pytest.fixture(scope="module")
+def encoded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, object]]:
+    folder = tmp_path_factory.mktemp("encode")
+    values = landscape()
+    values[:, :40, :40] = 0
+    scene = write_raster(folder / "scene.tif", values, scale="0.0001", level="L1C", date="2020-06-01")
+    return folder, encode(scene, folder / "set", device="cpu", precision="fp32")
+
+
+def test_a_feature_set_says_what_it_is(encoded: tuple[Path, dict[str, object]]) -> None:
+    folder, result = encoded
+    assert result["features"] == str(folder / "set")
+    assert (result["device"], result["precision"], result["windows"]) == ("cpu", "fp32", 1)
+    assert [level["stride"] for level in result["levels"]] == [1, 4, 8, 16, 32]  # type: ignore[attr-defined]
+    item = json.loads((folder / "set/item.json").read_text())
+    properties = item["properties"]
+    assert (item["type"], item["stac_version"]) == ("Feature", "1.0.0")
+    assert properties["datetime"].startswith("2020-06-01")
+    assert properties["ssl4eo:encoder"]["id"] == result["encoder"]
+    assert len(properties["ssl4eo:weights_sha256"]) == 64
+    assert sorted(path.name for path in (folder / "set").iterdir()) == [
+        "item.json", *(f"level_{i}.tif" for i in range(5)), "projection.npz",
+    ]  # fmt: skip
+
+
+def test_levels_open_as_any_raster(encoded: tuple[Path, dict[str, object]]) -> None:
+    folder, _ = encoded
+    with rasterio.open(folder / "set/level_0.tif") as dataset:
+        assert (dataset.width, dataset.height, dataset.dtypes[0], dataset.nodata) == (240, 200, "uint8", 0)
+        assert dataset.transform == ORIGIN
+        assert dataset.descriptions[:2] == ("B01", "B02")
+        assert dataset.compression.name == "deflate"
+    with rasterio.open(folder / "set/level_1.tif") as dataset:
+        assert "component 1, " in dataset.descriptions[0]
+        # Cell 0 is centred on pixel 0, so its 40 m square begins 15 m before the image.
+        assert dataset.bounds.left == 330000 - 15
+        assert dataset.res == (40, 40)
+        stored = dataset.read()
+    assert (stored[:, :9, :9] == 0).all()
+    assert (stored[:, 12:49, 12:59] > 0).all()
+
+
+def test_level_0_holds_the_reflectance(encoded: tuple[Path, dict[str, object]]) -> None:
+    folder, _ = encoded
+    features = FeatureSet.open(folder / "set")
+    level = features.levels[0]
+    values = landscape() / 10000
+    stored = level.read(Window(50, 60, 30, 20))
+    for i, name in enumerate(S2_BANDS):
+        expected = values[i, 60:80, 50:80]
+        assert level.names[i] == name
+        assert np.abs(stored[i] - expected).max() <= level.scale[i], name
+    assert np.isnan(level.read(Window(0, 0, 40, 40))).all()
+
+
+def test_sampling_at_coordinates(encoded: tuple[Path, dict[str, object]]) -> None:
+    folder, _ = encoded
+    features = FeatureSet.open(folder / "set/level_2.tif")
+    xs, ys = features.grid.xy(np.array([120.5, 10.5, 5000]), np.array([90.5, 10.5, 0]))
+    for level, values in zip(features.levels, features.sample(xs, ys), strict=True):
+        assert values.shape == (3, level.components)
+        assert np.isfinite(values[0]).all()
+        assert np.isnan(values[2]).all()
+    assert np.isnan(features.sample(xs, ys)[0][1]).all()
+
+
+def test_a_part_is_the_same_as_the_whole_there(tmp_path: Path) -> None:
+    """Tiles lie on a fixed grid, so the network sees the same input; only the projection is fitted anew."""
+    from ssl4eo.encoders import load_encoder
+    from ssl4eo.features.tiling import TILE, encode_tile
+    from ssl4eo.grid import tiles
+    from ssl4eo.scenes import open_scene
+    from ssl4eo.scenes.info import plan_bands
+
+    path = write_raster(tmp_path / "s.tif", landscape(height=700, width=300), scale="0.0001")
+    encoder = load_encoder("moco-resnet18w32-s2", "cpu", "fp32")
+    with open_scene(path) as scene:
+        plan = plan_bands(scene.info, encoder.card.bands)
+        upper, lower = (encode_tile(scene, encoder, plan, tile) for tile in tiles(scene.grid.window, TILE))
+    assert upper is not None
+    assert lower is not None
+    for (_, above), (_, below) in zip(upper, lower, strict=True):
+        # The upper tile's extra row is the lower tile's first; both computed it, with other halos.
+        seam = np.abs(above[:, -1] - below[:, 0])[:, :8]
+        inside = np.abs(below[:, 1] - below[:, 0])[:, :8]
+        assert np.nanmean(seam) < 0.5 * np.nanmean(inside)
+
+
+def test_bands_that_were_given_names_by_hand(tmp_path: Path) -> None:
+    path = write_raster(tmp_path / "s.tif", landscape(13, 64, 64), [None] * 13)
+    with pytest.raises(InputError, match="have no names"):
+        encode(path, tmp_path / "set")
+    result = encode(path, tmp_path / "set", bands={i + 1: band for i, band in enumerate(S2_BANDS)})
+    assert result["levels"][0]["components"] == 3 * 13 + 3
+
+
+@pytest.mark.parametrize("shape", [(13, 40, 40), (13, 1, 300), (13, 300, 1), (13, 7, 9)])
+def test_tiny_scenes(tmp_path: Path, shape: tuple[int, int, int]) -> None:
+    path = write_raster(tmp_path / "s.tif", landscape(*shape))
+    encode(path, tmp_path / "set")
+    features = FeatureSet.open(tmp_path / "set")
+    assert (features.grid.height, features.grid.width) == shape[1:]
+    xs, ys = features.grid.xy(np.array([0.5, shape[2] - 0.5]), np.array([0.5, shape[1] - 0.5]))
+    assert all(np.isfinite(values).all() for values in features.sample(xs, ys))
+
+
+def test_what_cannot_be_encoded_leaves_nothing(tmp_path: Path) -> None:
+    values = landscape()
+    values[:, :, :100] = 0
+    path = write_raster(tmp_path / "s.tif", values)
+    photo = write_raster(tmp_path / "photo.tif", landscape(3).astype(np.uint8), [None] * 3)
+    out = tmp_path / "set"
+    cases = [
+        (path, {"window": (0, 0, 50, 50)}, "holds no valid pixel in the chosen extent"),
+        (path, {"window": (900, 0, 50, 50)}, "outside the image of 240 x 200 pixels"),
+        (path, {"window": (0, 0, 0, 0)}, "window 0,0,0,0 is empty"),
+        (path, {"bbox": (0, 0, 1, 1)}, "outside the image, which covers"),
+        (path, {"bbox": (0, 0, 1, 1), "window": (0, 0, 1, 1)}, "give one of them"),
+        (path, {"encoder": "x"}, "no encoder 'x'"),
+        (path, {"device": "tpu"}, "no device 'tpu'"),
+        (photo, {}, "like a photo"),
+        (tmp_path / "gone.tif", {}, "does not exist"),
+    ]
+    for scene, arguments, words in cases:
+        with pytest.raises(InputError, match=words):
+            encode(scene, out, **arguments)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"folder .*nowhere does not exist"):
+        encode(path, tmp_path / "nowhere/set")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["photo.tif", "s.tif"]
+
+
+def test_an_existing_folder_is_not_overwritten(encoded: tuple[Path, dict[str, object]]) -> None:
+    folder, _ = encoded
+    with pytest.raises(InputError, match="exists already"):
+        encode(folder / "scene.tif", folder / "set")
+
+
+def test_cancelling_leaves_nothing(tmp_path: Path) -> None:
+    path = write_raster(tmp_path / "s.tif", landscape())
+
+    def stop(fraction: float, message: str = "") -> None:
+        if fraction > 0.5:
+            raise Cancelled("Cancelled.")
+
+    with pytest.raises(Cancelled):
+        encode(path, tmp_path / "set", progress=stop)
+    assert [p.name for p in tmp_path.iterdir()] == ["s.tif"]
+
+
+_FULL_DISK = """
+import resource, signal, sys
+from ssl4eo.errors import OutputError
+from ssl4eo.features import encode
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+try:
+    encode(sys.argv[1], sys.argv[2])
+except OutputError as error:
+    print(error)
+    sys.exit(7)
+"""
+
+
+@pytest.mark.parametrize("limit", [200_000, 1_200_000])
+def test_a_disk_that_fills_up_leaves_nothing(tmp_path: Path, limit: int) -> None:
+    """A limit on the file size makes the kernel refuse the write, as a full disk does."""
+    path = write_raster(tmp_path / "s.tif", landscape())
+    done = subprocess.run(
+        [sys.executable, "-c", _FULL_DISK, str(path), str(tmp_path / "set"), str(limit)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 7, done.stderr
+    assert done.stdout.startswith(f"Cannot write {tmp_path / 'set'}")
+    assert [p.name for p in tmp_path.iterdir()] == ["s.tif"]
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != limit
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("{}", "not a feature set"), ("no json", "not a feature set"), (None, "not a feature set")],
+)
+def test_folders_that_are_no_feature_set(tmp_path: Path, text: str | None, words: str) -> None:
+    if text is not None:
+        (tmp_path / "item.json").write_text(text)
+    with pytest.raises(InputError, match=words):
+        FeatureSet.open(tmp_path)
+    with pytest.raises(InputError, match="does not exist"):
+        FeatureSet.open(tmp_path / "gone")
+
+
+def test_a_feature_set_that_lost_a_level(encoded: tuple[Path, dict[str, object]], tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(encoded[0] / "set", tmp_path / "set")
+    (tmp_path / "set/level_3.tif").unlink()
+    with pytest.raises(InputError, match=r"lacks level_3\.tif"):
+        FeatureSet.open(tmp_path / "set")
