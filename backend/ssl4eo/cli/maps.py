@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`ssl4eo encode` and `ssl4eo classify`: from an image to a feature set to a class map."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from ssl4eo.cli.options import BBOX, COLOR, WINDOW, device_options, json_option, scene_options
+from ssl4eo.cli.output import print_json, quiet_stdout, terminal_progress
+from ssl4eo.encoders.cards import DEFAULT_ENCODER
+
+__all__ = ["classify_command", "encode_command"]
+
+
+@click.command("encode")
+@click.argument("scene")
+@click.argument("out_dir")
+@click.option("--encoder", default=DEFAULT_ENCODER, show_default=True, help="See `ssl4eo models`.")
+@device_options
+@click.option("--window", type=WINDOW, help="Part of the image in pixels: COL,ROW,W,H.")
+@click.option("--bbox", type=BBOX, help="Part of the image in its CRS: XMIN,YMIN,XMAX,YMAX.")
+@scene_options
+@json_option
+def encode_command(
+    scene: str,
+    out_dir: str,
+    window: tuple[int, int, int, int] | None,
+    bbox: tuple[float, float, float, float] | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Turn SCENE into a feature set.
+
+    OUT_DIR is a new folder.
+    """
+    if window is not None and bbox is not None:
+        raise click.UsageError("--window and --bbox both name the part of the image; give one of them.")
+    from ssl4eo.features import encode
+
+    with terminal_progress(as_json=as_json) as progress, quiet_stdout():
+        result = encode(scene, out_dir, window=window, bbox=bbox, progress=progress, **options)
+    if as_json:
+        print_json(result)
+        return
+    levels = ", ".join(f"{level['components']} at stride {level['stride']}" for level in result["levels"])
+    click.echo(f"Feature set: {result['features']}")
+    click.echo(f"Encoder:     {result['encoder']} on {result['device']} in {result['precision']}")
+    click.echo(f"Components:  {levels}")
+    click.echo(
+        f"Took {result['seconds']:.1f} s for {result['windows']} windows, at most {result['peak_memory_mb']:.0f} MB."
+    )
+    _print_warnings(result)
+
+
+@click.command("classify")
+@click.argument("features")
+@click.argument("samples")
+@click.argument("out")
+@click.option("--class-field", default="class", show_default=True, help="Field of SAMPLES with the class name.")
+@click.option("--head", default="auto", show_default=True, help="auto, lda or logistic.")
+@click.option("--color", "colors", type=COLOR, multiple=True, help='Repeat for each class: "forest=#1b7837".')
+@click.option("--report", help="Also write what was learnt from which samples to this JSON file.")
+@json_option
+def classify_command(
+    features: str,
+    samples: str,
+    out: str,
+    class_field: str,
+    head: str,
+    colors: tuple[tuple[str, str], ...],
+    report: str | None,
+    as_json: bool,
+) -> None:
+    """Turn FEATURES and SAMPLES into a class map.
+
+    FEATURES is a folder that encode made, SAMPLES a vector file of labelled points and polygons, OUT a GeoTIFF.
+    """
+    from ssl4eo.labels import classify
+
+    with terminal_progress(as_json=as_json) as progress, quiet_stdout():
+        result = classify(
+            features,
+            samples,
+            out,
+            class_field=class_field,
+            head=head,
+            colors=dict(colors) or None,
+            report=report,
+            progress=progress,
+        )
+    if as_json:
+        print_json(result)
+        return
+    click.echo(f"Class map: {result['map']}")
+    for code, name in result["classes"].items():
+        click.echo(f"  {code:>3}  {name}")
+    click.echo(f"Learnt by {result['head']} from {result['samples']} samples in {result['seconds']:.1f} s.")
+    if result["indication"] is not None:
+        click.echo(
+            f"Indication: {result['indication']:.0%} balanced accuracy, cross-validated on the samples; they are no "
+            "probability sample, so this is no accuracy of the map."
+        )
+    _print_warnings(result)
+
+
+def _print_warnings(result: dict[str, Any]) -> None:
+    for sentence in result["warnings"]:
+        click.echo(f"Warning: {sentence}", err=True)

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The request bodies, and which backend function each kind of job runs.
+
+A new kind of job is one class here and its name in `JobRequest`. The backend functions are imported inside
+`run`, in the worker thread: torch and scikit-learn take seconds to import, and the service must answer at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from ssl4eo.encoders.cards import DEFAULT_ENCODER
+
+if TYPE_CHECKING:
+    from ssl4eo.jobs import Progress
+
+__all__ = ["ClassifyJob", "EncodeJob", "InspectRequest", "JobRequest"]
+
+
+def _path_text(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("a path cannot hold a NUL character")
+    return text
+
+
+PathText = Annotated[str, Field(min_length=1), AfterValidator(_path_text)]
+BandIndex = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,4}$")]
+FourIntegers = Annotated[list[int], Field(min_length=4, max_length=4)]
+FourNumbers = Annotated[list[float], Field(min_length=4, max_length=4)]
+Colour = Annotated[str, Field(pattern=r"^#[0-9A-Fa-f]{6}$")]
+
+
+_Number = TypeVar("_Number", int, float)
+
+
+def _four(values: list[_Number] | None) -> tuple[_Number, _Number, _Number, _Number] | None:
+    # JSON has lists only, and strict validation takes no list for a tuple.
+    return None if values is None else (values[0], values[1], values[2], values[3])
+
+
+class _Strict(BaseModel):
+    """No unknown names, no silent conversions, no infinite numbers."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class _SceneParams(_Strict):
+    """Which image, and what the user knows better than the file."""
+
+    scene: PathText
+    bands: dict[BandIndex, str] | None = None
+    scale: float | None = None
+    offset: float | None = None
+
+    def overrules(self) -> dict[str, Any]:
+        """Return the keyword arguments that overrule what `inspect` finds in the file."""
+        bands = {int(index): name for index, name in self.bands.items()} if self.bands else None
+        return {"bands": bands, "scale": self.scale, "offset": self.offset}
+
+
+class InspectRequest(_SceneParams):
+    """The body of `POST /inspect`."""
+
+
+class EncodeParams(_SceneParams):
+    """What `encode` needs; `bbox` is xmin, ymin, xmax, ymax in the scene's CRS."""
+
+    out: PathText
+    encoder: str = DEFAULT_ENCODER
+    window: FourIntegers | None = None
+    bbox: FourNumbers | None = None
+    device: str = "auto"
+    precision: str = "auto"
+
+
+class ClassifyParams(_Strict):
+    """What `classify` needs."""
+
+    features: PathText
+    samples: PathText
+    out: PathText
+    class_field: str = "class"
+    head: str = "auto"
+    colors: dict[str, Colour] | None = None
+    report: PathText | None = None
+
+
+class EncodeJob(_Strict):
+    """A scene becomes a feature set."""
+
+    kind: Literal["encode"]
+    params: EncodeParams
+
+    def run(self, progress: Progress) -> dict[str, Any]:
+        """Encode the scene and return what `ssl4eo encode --json` prints."""
+        from ssl4eo.features import encode
+
+        p = self.params
+        return encode(
+            p.scene,
+            p.out,
+            encoder=p.encoder,
+            device=p.device,
+            precision=p.precision,
+            window=_four(p.window),
+            bbox=_four(p.bbox),
+            progress=progress,
+            **p.overrules(),
+        )
+
+
+class ClassifyJob(_Strict):
+    """A feature set and samples become a class map."""
+
+    kind: Literal["classify"]
+    params: ClassifyParams
+
+    def run(self, progress: Progress) -> dict[str, Any]:
+        """Classify the feature set and return what `ssl4eo classify --json` prints."""
+        from ssl4eo.labels import classify
+
+        p = self.params
+        return classify(
+            p.features,
+            p.samples,
+            p.out,
+            class_field=p.class_field,
+            head=p.head,
+            colors=p.colors,
+            report=p.report,
+            progress=progress,
+        )
+
+
+JobRequest = Annotated[EncodeJob | ClassifyJob, Field(discriminator="kind")]
