@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Says in words what the backend found in an image."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qgis.core import QgsCoordinateReferenceSystem
+from qgis.PyQt.QtCore import QCoreApplication
+
+__all__ = ["S2_BANDS", "area", "facts", "needs", "pixels", "title"]
+
+# The 13 bands of Sentinel-2 in ESA's order (Sentinel-2 User Handbook, issue 1.2, table 4).
+S2_BANDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12")
+_SENSORS = {"S1": "Sentinel-1", "S2": "Sentinel-2"}
+_LEVELS = {"L1C": "Level-1C", "L2A": "Level-2A"}
+_KILOMETRE = 1000.0
+
+translate = QCoreApplication.translate
+
+
+def title(info: dict[str, Any]) -> str:
+    """Return sensor, level and date, such as "Sentinel-2 Level-1C, 2017-02-16"."""
+    if info["sensor"] is None:
+        return translate("Scene", "Unknown sensor")
+    name = _SENSORS.get(info["sensor"], info["sensor"])
+    if info["level"]:
+        name = f"{name} {_LEVELS.get(info['level'], info['level'])}"
+    return f"{name}, {info['date']}" if info.get("date") else name
+
+
+def facts(info: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return names and values for a table."""
+    rows = [
+        (translate("Scene", "Size"), _size(info)),
+        (translate("Scene", "Extent"), _extent(info)),
+        (translate("Scene", "CRS"), _crs(info["crs"])),
+        (translate("Scene", "Bands"), _bands(info["bands"])),
+        (translate("Scene", "Values"), _values(info)),
+        (translate("Scene", "No data"), _nodata(info["nodata"])),
+    ]
+    return [(name, value) for name, value in rows if value]
+
+
+def needs(info: dict[str, Any]) -> tuple[list[str], bool]:
+    """Return what must be said before the image can be encoded, and whether it is which band is which."""
+    sentences, bands_unknown = [], False
+    for need in info["needs"]:
+        # The backend speaks of its command line here; the panel has a form for the same.
+        if "--bands" in need:
+            bands_unknown = True
+            sentence = translate(
+                "Scene", "The {} bands have no names that say which Sentinel-2 band they are; choose them below."
+            )
+            sentences.append(sentence.format(len(info["bands"])))
+        else:
+            sentences.append(need)
+    return sentences, bands_unknown
+
+
+def pixels(width: int, height: int) -> str:
+    """Return "1536 × 768 px"."""
+    return f"{width} × {height} px"
+
+
+def area(across: float, down: float) -> str:
+    """Return width and height in metres as a person reads them, such as "640 × 320 m" or "15.4 × 7.7 km"."""
+    if max(across, down) < _KILOMETRE:
+        return f"{across:.0f} × {down:.0f} m"
+    # A decimal says nothing of a whole scene.
+    digits = 1 if min(across, down) < 100 * _KILOMETRE else 0
+    return f"{across / _KILOMETRE:.{digits}f} × {down / _KILOMETRE:.{digits}f} km"
+
+
+def _size(info: dict[str, Any]) -> str:
+    size, across = pixels(info["width"], info["height"]), info["resolution"][0]
+    if not info["crs"]:
+        return size
+    if QgsCoordinateReferenceSystem(info["crs"]).isGeographic():
+        return translate("Scene", "{} of {:.3g}°").format(size, across)
+    return translate("Scene", "{} of {:g} m").format(size, across)
+
+
+def _extent(info: dict[str, Any]) -> str:
+    if not info["crs"] or QgsCoordinateReferenceSystem(info["crs"]).isGeographic():
+        return ""
+    across, down = info["resolution"]
+    return area(info["width"] * across, info["height"] * down)
+
+
+def _crs(text: str | None) -> str:
+    if not text:
+        return translate("Scene", "none")
+    crs = QgsCoordinateReferenceSystem(text)
+    return f"{crs.authid()}, {crs.description()}" if crs.isValid() and crs.authid() else text[:80]
+
+
+def _bands(names: list[str | None]) -> str:
+    known = [name for name in names if name]
+    if not known:
+        return translate("Scene", "{}, unnamed").format(len(names))
+    if set(known) == set(S2_BANDS):
+        return translate("Scene", "all {} of Sentinel-2").format(len(S2_BANDS))
+    missing = [name for name in S2_BANDS if name not in known]
+    if len(missing) < len(known):
+        return translate("Scene", "{}, without {}").format(len(known), ", ".join(missing))
+    return ", ".join(known)
+
+
+def _values(info: dict[str, Any]) -> str:
+    if info["sensor"] == "S1":
+        return str(info["unit"])
+    if info["unit"] == "reflectance":
+        return translate("Scene", "reflectance")
+    offset = info["offset"]
+    value = f"(DN {'−' if offset < 0 else '+'} {abs(offset):g})" if offset else "DN"
+    return translate("Scene", "reflectance = {} / {:g}").format(value, info["quantification"])
+
+
+def _nodata(value: float | None) -> str:
+    return "" if value is None else f"{value:g}"
