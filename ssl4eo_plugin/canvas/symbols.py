@@ -9,6 +9,7 @@ from qgis.core import (
     QgsFillSymbol,
     QgsMarkerSymbol,
     QgsSimpleFillSymbolLayer,
+    QgsSimpleLineSymbolLayer,
     QgsSimpleMarkerSymbolLayer,
     QgsSymbol,
 )
@@ -56,12 +57,15 @@ def point_symbol(color: QColor) -> QgsMarkerSymbol:
 
 
 def area_symbol(color: QColor) -> QgsFillSymbol:
-    """Return a see-through fill with a full outline in `color`."""
+    """Return a see-through fill and an outline in `color` with white edges, which show on its own class too."""
+    edge = QgsSimpleLineSymbolLayer(QColor("white"), 1.2)
+    edge.setLocked(True)
     fill = QgsSimpleFillSymbolLayer()
     fill.setStrokeWidth(0.6)
-    symbol = QgsFillSymbol()
     # Not in a list, as in point_symbol.
-    symbol.changeSymbolLayer(0, fill)
+    symbol = QgsFillSymbol()
+    symbol.changeSymbolLayer(0, edge)
+    symbol.appendSymbolLayer(fill)
     paint(symbol, color)
     return symbol
 

@@ -203,10 +203,12 @@ def test_a_map_made_for_another_project_stays_out_of_this_one(page, dock):
 
 
 def test_shutting_down_gives_the_canvas_back_and_ends_the_task(page, dock):
+    tool = dock.state.canvas.mapTool()
     dock.labels.activate_tool("point")
+    assert dock.state.canvas.mapTool() is not tool
     before = len(dock.state.canvas.scene().items())
     page.classify()
     dock.shutdown()
-    assert dock.state.canvas.mapTool() is None
+    assert dock.state.canvas.mapTool() is tool
     assert len(dock.state.canvas.scene().items()) < before
     assert not dock.state.runner.busy()

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import rasterio
 import rasterio.shutil
+import rasterio.windows
 import shapely
 from label_files import UTM, cover, pixel_box, pixel_point, write_features, write_samples
 from rasterio.warp import transform
@@ -258,6 +259,22 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, scene: tuple[Path, NDArray[n
     assert done.returncode == 17, done.stderr
     assert done.stdout.startswith(f"Cannot write {out}")
     assert len(done.stdout.strip().splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["s.gpkg"]
+
+
+def test_a_map_that_reads_back_differently_is_not_handed_out(
+    tmp_path: Path, scene: tuple[Path, NDArray[np.intp]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = rasterio.shutil.copy
+
+    def lossy(source: Path, target: Path, **options: object) -> None:
+        with rasterio.open(source, "r+") as dataset:
+            dataset.write(np.zeros((20, 20), np.uint8), 1, window=rasterio.windows.Window(0, 0, 20, 20))
+        copy(source, target, **options)
+
+    monkeypatch.setattr(rasterio.shutil, "copy", lossy)
+    with pytest.raises(OutputError, match=r"Cannot write .*m.tif: what was written reads back differently; check"):
+        classify(scene[0], _samples(tmp_path / "s.gpkg"), tmp_path / "m.tif")
     assert [path.name for path in tmp_path.iterdir()] == ["s.gpkg"]
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -36,8 +37,9 @@ def serve_command(host: str, port: int, token_file: Path | None, watch_stdin: bo
             host,
         )
     watch = sys.stdin.buffer if watch_stdin else None
-    with tempfile.TemporaryDirectory(prefix="ssl4eo-") as folder:
-        path = token_file or Path(folder) / "token"
-        token = read_or_create_token(path)
-        _log.info("The access token is in %s.", path.resolve())
+    with ExitStack() as stack:
+        if token_file is None:
+            token_file = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ssl4eo-"))) / "token"
+        token = read_or_create_token(token_file)
+        _log.info("The access token is in %s.", token_file.resolve())
         serve(host, port, token, watch=watch)

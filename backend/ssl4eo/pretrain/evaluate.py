@@ -2,8 +2,8 @@
 """Few-shot scores of a frozen encoder on labelled patches, beside random weights and plain band statistics.
 
 The read-out is the same for the encoder and for random weights of the same network, both in inference mode. Random
-weights are as timm draws them: BatchNorm passes values through, and the last one of each block starts at 0, so that only
-the shortcuts of the blocks act.
+weights are as timm draws them: BatchNorm passes values through, and the last one of each block starts at 0, so that
+only the shortcuts of the blocks act.
 
 - `pooled`: the mean over the last level. `levels`: the means over every level, side by side. `bands`: mean and
   standard deviation of each band's reflectance. `A + B`: both side by side.

@@ -23,7 +23,6 @@ from ssl4eo.encoders.device import choose_device
 from ssl4eo.errors import InputError, Ssl4eoError
 from ssl4eo.files import atomic_file
 from ssl4eo.jobs import Progress, no_progress, part
-from ssl4eo.pretrain.batch_norm import recompute_batch_norm
 from ssl4eo.pretrain.datasets import CropSource, load_pixels
 from ssl4eo.pretrain.methods import Method, build_method, require_method
 
@@ -83,7 +82,6 @@ def pretrain(
         network = build_method(method, build_backbone(_BACKBONE, len(S2_BANDS)), batch)
         source = CropSource(pixels, network.region)
         losses = _train(network.to(where), source, steps, batch, seed, part(progress, _LOADING, 1))
-        normed = recompute_batch_norm(network.backbone, pixels, network.region, seed)
         card = {
             "method": method,
             "backbone": _BACKBONE,
@@ -96,12 +94,7 @@ def pretrain(
             "seed": seed,
             "device": _device_name(where),
             "seconds": round(time.monotonic() - start, 1),
-            "settings": {
-                **network.settings(),
-                "learning_rate": _LEARNING_RATE,
-                "weight_decay": _WEIGHT_DECAY,
-                "batch_norm_windows": normed,
-            },
+            "settings": {**network.settings(), "learning_rate": _LEARNING_RATE, "weight_decay": _WEIGHT_DECAY},
             "software": _versions(),
         }
         tensors = {name: value.cpu().contiguous() for name, value in network.backbone.state_dict().items()}
