@@ -39,13 +39,18 @@ def places(shared_data: Path) -> havel.Places:
 
 
 @pytest.fixture(scope="module")
-def run(repository: Path, shared_data: Path, places: havel.Places) -> dict[str, Any]:
+def run(
+    repository: Path, shared_data: Path, places: havel.Places, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
     """What came of one run of QGIS, from start to close."""
+    # A copy, because QGIS writes statistics beside an image.
+    source = shared_data / "havel_l1c" / "s2l1c_13band_10m.tif"
+    scene = shutil.copyfile(source, tmp_path_factory.mktemp("scene") / source.name)
     out = repository / "build" / "e2e"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     plan = {
-        "scene": str(shared_data / "havel_l1c" / "s2l1c_13band_10m.tif"),
+        "scene": str(scene),
         "layer_name": "Havel 2017-02-16",
         "title": "SSL4EO end-to-end test",
         "notice": None,

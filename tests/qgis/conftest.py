@@ -56,15 +56,17 @@ def run_backend(backend_command):
 
 
 @pytest.fixture(scope="session")
-def scene(shared_data) -> str:
-    """A real Sentinel-2 L1C scene."""
-    return str(shared_data / "havel_l1c" / "s2l1c_13band_10m.tif")
+def scene(shared_data, tmp_path_factory) -> str:
+    """A copy of a real Sentinel-2 L1C scene, because QGIS writes statistics beside an image."""
+    source = shared_data / "havel_l1c" / "s2l1c_13band_10m.tif"
+    return str(shutil.copyfile(source, tmp_path_factory.mktemp("scene") / source.name))
 
 
 @pytest.fixture(scope="session")
-def osm(shared_data) -> Path:
-    """Land-use polygons over the scene, with their class in `fclass`."""
-    return shared_data / "havel_l1c" / "osm_landuse.gpkg"
+def osm(shared_data, tmp_path_factory) -> Path:
+    """A copy of land-use polygons over the scene, class in `fclass`, because QGIS touches a GeoPackage it opens."""
+    source = shared_data / "havel_l1c" / "osm_landuse.gpkg"
+    return Path(shutil.copyfile(source, tmp_path_factory.mktemp("osm") / source.name))
 
 
 @pytest.fixture(scope="session")

@@ -109,7 +109,10 @@ def test_every_layout_of_a_resnet_checkpoint(
     assert all(torch.equal(loaded[key], tensors[key]) for key in tensors)
 
 
-def test_released_resnet_50_layouts_give_the_authors_numbers(shared_parity: Path, tmp_path: Path) -> None:
+def test_released_resnet_50_layouts_give_the_authors_numbers(
+    shared_parity: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     sys.path.insert(0, str(shared_parity))
     try:
         from build_checkpoint import build_file
