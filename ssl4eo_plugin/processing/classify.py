@@ -80,7 +80,10 @@ class ClassifyAlgorithm(BackendAlgorithm):
         self.addParameter(QgsProcessingParameterFile(self.FEATURES, self.tr("Feature set"), folder))
         kinds = [QgsProcessing.SourceType.TypeVectorPoint, QgsProcessing.SourceType.TypeVectorPolygon]
         self.addParameter(QgsProcessingParameterFeatureSource(self.SAMPLES, self.tr("Samples"), kinds))
-        self.addParameter(QgsProcessingParameterField(self.CLASS_FIELD, self.tr("Class field"), "class", self.SAMPLES))
+        # Optional, because QGIS asks for a field parameter that is not, even when it has a default.
+        self.addParameter(
+            QgsProcessingParameterField(self.CLASS_FIELD, self.tr("Class field"), "class", self.SAMPLES, optional=True)
+        )
         head = QgsProcessingParameterEnum(self.HEAD, self.tr("Classifier"), list(self.HEADS), defaultValue="auto")
         head.setUsesStaticStrings(True)
         self.addParameter(head)

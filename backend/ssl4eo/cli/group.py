@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 import sys
 import threading
@@ -87,7 +88,17 @@ def _fail(ctx: click.Context, sentence: str, exit_code: int) -> NoReturn:
     if ctx.meta.get("debug"):
         traceback.print_exc(file=sys.stderr)
     click.echo(f"Error: {sentence}", err=True)
+    _give_up_full_stdout()
     ctx.exit(exit_code)
+
+
+def _give_up_full_stdout() -> None:
+    """Drop what standard output does not take, else Python tries again at its end and exits with 120."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # As Python's documentation of SIGPIPE does (library/signal.html, "Note on SIGPIPE").
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _set_debug(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
