@@ -34,6 +34,7 @@ showTips322=false
 iconSize=24
 
 [app]
+askToSaveMemoryLayers=false
 plugin_installer\\checkOnStart=false
 projections\\unknownCrsBehavior=NoAction
 
