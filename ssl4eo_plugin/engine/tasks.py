@@ -30,6 +30,8 @@ class _BackendTask(QgsTask):
 
     # QGIS owns the C++ half of a task only; without its Python half nothing of it would run or be told.
     _unfinished: ClassVar[set[_BackendTask]] = set()
+    # What each kind of task does in the worker thread.
+    _work: Callable[[], object]
 
     succeeded = pyqtSignal(object)
     failed = pyqtSignal(str)
@@ -66,9 +68,6 @@ class _BackendTask(QgsTask):
             self.failed.emit(self._error)
         else:
             self.cancelled.emit()
-
-    def _work(self) -> object:
-        raise NotImplementedError
 
 
 class JobTask(_BackendTask):
