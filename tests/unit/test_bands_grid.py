@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Band names and pixel grids."""
+"""Pixel grids."""
 
 from __future__ import annotations
 
@@ -9,32 +9,10 @@ from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
 from rasterio.crs import CRS
-from ssl4eo.bands import NATIVE_GSD, S2_BANDS, canonical_band
 from ssl4eo.errors import InputError
 from ssl4eo.grid import Grid, Window, tiles
 
 GRID = Grid(CRS.from_epsg(32633), Affine(10, 0, 330000, 0, -10, 5822040), 1536, 768)
-
-
-@pytest.mark.parametrize(
-    ("text", "name"),
-    [
-        ("B1", "B01"), ("B01", "B01"), ("b8a", "B8A"), ("B8A", "B8A"), ("B08 (842 nm)", "B08"), ("nir", "B08"),
-        ("nir08", "B8A"), ("swir22", "B12"), ("B12,", "B12"),
-    ],
-)  # fmt: skip
-def test_names_in_every_common_form(text: str, name: str) -> None:
-    assert canonical_band(text) == name
-
-
-@pytest.mark.parametrize("text", ["Band 4", "4", "", None, "B13", "B00", "VV", "B8B"])
-def test_a_position_or_an_unknown_name_is_no_band(text: str | None) -> None:
-    assert canonical_band(text) is None
-
-
-def test_every_band_has_a_ground_sampling_distance() -> None:
-    assert set(NATIVE_GSD) == set(S2_BANDS)
-    assert len(S2_BANDS) == 13
 
 
 def test_pixel_centres_and_back() -> None:

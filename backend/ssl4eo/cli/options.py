@@ -50,7 +50,7 @@ class _BandsType(click.ParamType[dict[int, str]]):
     name = "1=b02,..."
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[int, str]:
-        from ssl4eo.bands import S2_BANDS, canonical_band
+        from ssl4eo.bands import S1_BANDS, S2_BANDS, canonical_band
 
         if isinstance(value, dict):
             return value
@@ -61,7 +61,8 @@ class _BandsType(click.ParamType[dict[int, str]]):
                 self.fail(f'{pair!r} is not NUMBER=NAME, counted from 1, as in "1=B02,2=B03".', param, ctx)
             name = canonical_band(text)
             if name is None:
-                self.fail(f"{text!r} is not a Sentinel-2 band; use one of {', '.join(S2_BANDS)}.", param, ctx)
+                known = ", ".join((*S2_BANDS, *S1_BANDS))
+                self.fail(f"{text!r} is not a band of Sentinel-2 or Sentinel-1; use one of {known}.", param, ctx)
             if int(number) in bands:
                 self.fail(f"Band {number} is named twice; name each band once.", param, ctx)
             bands[int(number)] = name
@@ -91,7 +92,7 @@ class _BandListType(click.ParamType[tuple[str, ...]]):
         names = []
         for text in str(value).split(","):
             name = canonical_band(text)
-            if name is None:
+            if name not in S2_BANDS:
                 self.fail(f"{text!r} is not a Sentinel-2 band; use one of {', '.join(S2_BANDS)}.", param, ctx)
             names.append(name)
         return tuple(names)
@@ -103,8 +104,11 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 
 def scene_options(function: _Function) -> _Function:
-    """Add what overrules the file: --bands, --scale, --offset."""
+    """Add what overrules the file: --bands, --scale, --offset, --nodata, --level, --unit."""
     for option in (
+        click.option("--unit", help="dn or reflectance; of radar db, linear or amplitude; overrules the file."),
+        click.option("--level", help="L1C or L2A; of radar GRD or RTC; overrules the file."),
+        click.option("--nodata", type=float, help='Stored value that means "no data"; overrules the file.'),
         click.option("--offset", type=float, help="Reflectance = (DN + OFFSET) * SCALE; overrules the file."),
         click.option("--scale", type=float, help="Such as 0.0001 for DN / 10000; overrules the file."),
         click.option("--bands", type=BANDS, help='Names of unnamed bands, counted from 1: "1=B02,2=B03,...".'),

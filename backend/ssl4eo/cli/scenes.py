@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ssl4eo.cli.options import json_option, scene_options
-from ssl4eo.cli.output import print_json, quiet_stdout, terminal_progress
+from ssl4eo.cli.output import print_json, print_table, quiet_stdout, terminal_progress
+
+if TYPE_CHECKING:
+    from ssl4eo.scenes import SceneInfo
 
 __all__ = ["inspect_command", "simulate_command"]
 
@@ -30,17 +33,33 @@ def inspect_command(scene: str, as_json: bool, **overrules: Any) -> None:
         print_json(info.to_dict())
         return
     bands = ", ".join(name or f"{i} unnamed" for i, name in enumerate(info.bands, 1))
-    click.echo(f"sensor      {info.sensor or 'unknown'} {info.level or ''}".rstrip())
-    click.echo(f"size        {info.width} x {info.height} pixels of {info.resolution[0]:g} x {info.resolution[1]:g}")
-    click.echo(f"CRS         {info.crs or 'none'}")
-    click.echo(f"bands       {bands}")
-    digital = f"(DN {info.offset:+g})" if info.offset else "DN"
-    click.echo(f"reflectance {digital} / {info.quantification:g}")
-    click.echo(f"nodata      {'none' if info.nodata is None else format(info.nodata, 'g')}")
-    for sentence in info.warnings:
-        click.echo(f"Warning: {sentence}")
-    for sentence in info.needs:
-        click.echo(f"Needed: {sentence}")
+    nodata = "none" if info.nodata is None else format(info.nodata, "g")
+    print_table(
+        [
+            ("sensor", f"{info.sensor or 'unknown'} {info.level or ''}".rstrip()),
+            ("date", info.date or "unknown"),
+            ("size", f"{info.width} x {info.height} pixels of {info.resolution[0]:g} x {info.resolution[1]:g}"),
+            ("CRS", info.crs or "none"),
+            ("bands", bands),
+            ("values", _values(info)),
+            ("nodata", nodata),
+        ]
+    )
+    if info.findings:
+        click.echo("\nHow it was found, and how sure")
+        print_table([(f"  {f.field}", f.how, f.confidence, f.because) for f in info.findings])
+    for title, sentences in (("Warning", info.warnings), ("Needed", info.needs)):
+        for sentence in sentences:
+            click.echo(f"{title}: {sentence}")
+
+
+def _values(info: SceneInfo) -> str:
+    """Return what makes the unit that encoders take of a stored value."""
+    stored = f"(DN {info.offset:+g})" if info.offset else "DN"
+    divided = stored if info.quantification == 1 else f"{stored} / {info.quantification:g}"
+    if info.sensor != "S1":
+        return f"reflectance = {divided}"
+    return {"db": f"dB = {divided}", "linear": f"dB = 10 log10({divided})"}.get(info.unit, f"dB = 20 log10({divided})")
 
 
 @click.command("simulate")

@@ -3,18 +3,48 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
-from ssl4eo.bands import S2_BANDS
+import numpy as np
+
+from ssl4eo.bands import S1_BANDS, S2_BANDS
 from ssl4eo.errors import InputError
 
-__all__ = ["BandPlan", "SceneInfo", "plan_bands"]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
-# Bands that may be made from another when the scene lacks them, or set to zero (None). B10 (cirrus) is absent from
-# every Level-2A product and its median reflectance over land is about 0.002 (SSL4EO-S12 L1C mean, DN 22); the
-# 60 m bands B01 and B09 lie 52 nm below B02 and 80 nm above B8A.
-_SUBSTITUTES: dict[str, str | None] = {"B10": None, "B01": "B02", "B09": "B8A"}
+__all__ = ["BandPlan", "Confidence", "Finding", "How", "SceneInfo", "plan_bands"]
+
+# Bands that may be made from another, times a gain, when the scene lacks them. B10 (cirrus) is absent from every
+# Level-2A product and its median reflectance over land is about 0.002 (SSL4EO-S12 L1C mean, DN 22): zero stands in. The
+# 60 m bands B01 and B09 lie 52 nm below B02 and 80 nm above B8A, but the air scatters more at the one and takes away
+# most at the other, so their neighbours are scaled by the ratio of the means over all of SSL4EO-S12 L1C
+# (1612.9 / 1397.6 and 837.7 / 2581.0; the table in cards.toml). docs/missing-bands.md has what that gains.
+_STAND_INS: dict[str, tuple[str | None, float]] = {
+    "B10": (None, 0.0),
+    "B01": ("B02", 1612.9 / 1397.6),
+    "B09": ("B8A", 837.7 / 2581.0),
+}
+
+How = Literal["told", "read", "inferred", "assumed"]
+Confidence = Literal["certain", "likely", "unsure"]
+
+_SENSORS = {"S1": "Sentinel-1", "S2": "Sentinel-2"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """How one field of `SceneInfo` came about.
+
+    `how` is "told" (by the user), "read" (from the file), "inferred" (from its values or its name) or "assumed" (for
+    want of anything better); `confidence` is "certain", "likely" or "unsure"; `because` is one sentence.
+    """
+
+    field: str
+    how: How
+    confidence: Confidence
+    because: str
 
 
 @dataclass(frozen=True)
@@ -38,10 +68,18 @@ class SceneInfo:
     date: str | None
     warnings: tuple[str, ...]
     needs: tuple[str, ...]
+    findings: tuple[Finding, ...] = ()
+    files: tuple[str, ...] = ()
+
+    @property
+    def named(self) -> bool:
+        """Whether the file or the user names bands; False where the names were inferred or are unknown."""
+        return any(self.bands) and all(f.how != "inferred" for f in self.findings if f.field == "bands")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form: tuples as lists."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in self.__dict__.items()}
+        """Return the JSON form: tuples as lists, findings as objects."""
+        plain = {name: list(value) if isinstance(value, tuple) else value for name, value in self.__dict__.items()}
+        return {**plain, "findings": [asdict(finding) for finding in self.findings]}
 
     def require_ready(self) -> None:
         """Refuse a scene of which something must be said first.
@@ -55,35 +93,51 @@ class SceneInfo:
 
 @dataclass(frozen=True)
 class BandPlan:
-    """Where each wanted band comes from: a band of the file, or None for zeros."""
+    """Where each wanted band comes from: a band of the file, or None for zeros, times a gain."""
 
     sources: tuple[str | None, ...]
+    gains: tuple[float, ...]
     warnings: tuple[str, ...]
+
+    def apply(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the wanted bands (C, H, W) of `sources` as `Scene.read` gives them (C, H, W)."""
+        if all(gain in (0.0, 1.0) for gain in self.gains):
+            return pixels
+        return pixels * np.array(self.gains, np.float32)[:, None, None]
 
 
 def plan_bands(info: SceneInfo, wanted: tuple[str, ...]) -> BandPlan:
     """Match the bands that an encoder wants with those of a scene, by name.
 
     Raises:
-        InputError: when a band is missing that no rule replaces.
+        InputError: when a band is missing that no rule replaces, or the encoder is one for another sensor.
     """
+    sensor = "S1" if set(wanted) <= set(S1_BANDS) else "S2"
+    if info.sensor is not None and info.sensor != sensor:
+        raise InputError(
+            f"{info.path} is a {_SENSORS[info.sensor]} image, but the encoder takes {_SENSORS[sensor]} "
+            f"({', '.join(wanted)}); choose an encoder for {_SENSORS[info.sensor]} or another image."
+        )
     present = {band for band in info.bands if band}
     sources: list[str | None] = []
+    gains: list[float] = []
     warnings: list[str] = []
     missing: list[str] = []
     for band in wanted:
-        substitute = _SUBSTITUTES.get(band, band)
-        if band in present:
-            sources.append(band)
-        elif band in _SUBSTITUTES and (substitute is None or substitute in present):
-            sources.append(substitute)
-            warnings.append(f"{band} is missing: {substitute or 'zero'} stands in for it.")
+        source, gain = (band, 1.0) if band in present else _STAND_INS.get(band, (band, 1.0))
+        if source is None or source in present:
+            sources.append(source)
+            gains.append(gain)
+            if source != band:
+                made = "zero" if source is None else f"{source} x {gain:.2f}"
+                warnings.append(f"{band} is missing: {made} stands in for it.")
         else:
             missing.append(band)
     if missing:
-        held = ", ".join(band for band in S2_BANDS if band in present) or "none that is named"
+        held = ", ".join(band for band in (*S2_BANDS, *S1_BANDS) if band in present) or "none that is named"
+        whole = "both polarisations, VV and VH," if sensor == "S1" else "all Sentinel-2 bands"
         raise InputError(
             f"{info.path} lacks {', '.join(missing)}, which the encoder needs (it holds {held}); "
-            "use an image with all Sentinel-2 bands or choose another encoder."
+            f"use an image with {whole} or choose another encoder."
         )
-    return BandPlan(tuple(sources), tuple(warnings))
+    return BandPlan(tuple(sources), tuple(gains), tuple(warnings))

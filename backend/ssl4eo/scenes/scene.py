@@ -1,41 +1,53 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Read windows of a scene as reflectance with a validity mask."""
+"""Read windows of a scene as reflectance or decibels with a validity mask."""
 
 from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from rasterio.errors import RasterioIOError
-from rasterio.windows import Window as RasterioWindow
 
 from ssl4eo.errors import InputError
-from ssl4eo.grid import Grid, Window
-from ssl4eo.scenes.inspect import inspect_dataset, open_raster
+from ssl4eo.scenes.inspect import inspect_raster
+from ssl4eo.scenes.sources import open_raster
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
+    from typing import Unpack
 
     from numpy.typing import NDArray
-    from rasterio.io import DatasetReader
 
+    from ssl4eo.grid import Grid, Window
     from ssl4eo.scenes.info import SceneInfo
+    from ssl4eo.scenes.overrules import Overrules
+    from ssl4eo.scenes.raster import Raster
 
 __all__ = ["Scene", "open_scene"]
 
 # Cirrus reflectance is truly zero in places, so DN 0 in B10 is not a sign of missing data.
 _NEVER_NODATA = "B10"
+# Decibels per decade of the quantity: backscatter is a power, an amplitude its square root.
+_DECIBELS = {"linear": 10.0, "amplitude": 20.0}
 
 
 class Scene:
     """An open scene; made by `open_scene`. Not for use from several threads at once."""
 
-    def __init__(self, dataset: DatasetReader, info: SceneInfo) -> None:
-        self.info = info
-        self.grid = Grid(dataset.crs, dataset.transform, dataset.width, dataset.height)
-        self._dataset = dataset
+    def __init__(self, raster: Raster, info: SceneInfo, nodata: float | None = None) -> None:
+        """Hold an open raster.
+
+        Args:
+            raster: the bands.
+            info: what they are.
+            nodata: what the user says; of each band its file's, or else that of `info`, when None.
+        """
+        self.info, self.grid = info, raster.grid
+        self._raster = raster
+        self._missing = [_missing(raster, number, info, nodata) for number in range(1, raster.count + 1)]
 
     def read(self, window: Window, bands: Sequence[str | None]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Read a window; where it sticks out of the image, pixels are mirrored and not valid.
@@ -45,7 +57,7 @@ class Scene:
             bands: canonical names that the scene holds; None gives a band of zeros.
 
         Returns:
-            Reflectance (C, H, W), 0 where invalid, and validity (H, W).
+            Reflectance of Sentinel-2 or decibels of Sentinel-1 (C, H, W), 0 where invalid, and validity (H, W).
 
         Raises:
             InputError: when the window misses the image or the file cannot be read any more.
@@ -55,27 +67,48 @@ class Scene:
         names = list(dict.fromkeys(band for band in bands if band is not None))
         numbers = [self.info.bands.index(name) + 1 for name in names]
         try:
-            digital = self._dataset.read(
-                numbers, window=RasterioWindow(inside.col, inside.row, inside.width, inside.height)
-            )
+            stored = self._raster.read(numbers, inside) if numbers else np.empty((0, inside.height, inside.width))
         except RasterioIOError as error:
             raise InputError(f"{self.info.path} cannot be read any more ({error}); check the file.") from error
-        valid = self._validity(digital, names)
-        reflectance = (digital.astype(np.float32) + self.info.offset) / np.float32(self.info.quantification)
-        reflectance = np.where(valid, np.nan_to_num(reflectance), 0).astype(np.float32)
+        values = self._values(stored)
+        valid = self._validity(stored, values, names)
+        values = np.where(valid, np.nan_to_num(values, posinf=0, neginf=0), 0).astype(np.float32)
         stack = np.zeros((len(bands), *valid.shape), np.float32)
         for i, band in enumerate(bands):
             if band is not None:
-                stack[i] = reflectance[names.index(band)]
+                stack[i] = values[names.index(band)]
         return _pad(stack, valid, inside, window)
 
-    def _validity(self, digital: NDArray[np.generic], names: list[str]) -> NDArray[np.bool_]:
+    def _values(self, stored: NDArray[np.generic]) -> NDArray[np.float32]:
+        values = (stored.astype(np.float32) + np.float32(self.info.offset)) / np.float32(self.info.quantification)
+        if self.info.sensor != "S1" or self.info.unit not in _DECIBELS:
+            return np.asarray(values, np.float32)
+        # A power of zero has no logarithm; radar processors write it, and less, where nothing was measured.
+        positive = values > 0
+        logarithm = np.log10(values, where=positive, out=np.full_like(values, np.nan))
+        return np.asarray(_DECIBELS[self.info.unit] * logarithm, np.float32)
+
+    def _validity(
+        self, stored: NDArray[np.generic], values: NDArray[np.float32], names: list[str]
+    ) -> NDArray[np.bool_]:
         telling = [i for i, name in enumerate(names) if name != _NEVER_NODATA] or list(range(len(names)))
-        values = digital[telling]
-        valid = np.isfinite(values).all(axis=0)
-        if self.info.nodata is not None:
-            valid &= (values != self.info.nodata).all(axis=0)
-        return np.asarray(valid)
+        valid = np.ones(values.shape[1:], np.bool_)
+        for i in telling:
+            valid &= np.isfinite(values[i])
+            for missing in self._missing[self.info.bands.index(names[i])]:
+                valid &= stored[i] != missing
+        return valid
+
+
+def _missing(raster: Raster, number: int, info: SceneInfo, told: float | None) -> set[float]:
+    """Return the stored values of a band that say "no data"; NaN says it anyway."""
+    stated = told
+    if stated is None:
+        # The files of a folder may each have their own.
+        stated = raster.bands[number - 1].nodata
+    if stated is None:
+        stated = info.nodata
+    return {value for value in (stated, raster.fill(number)) if value is not None and not np.isnan(value)}
 
 
 def _pad(
@@ -91,18 +124,37 @@ def _pad(
 
 @contextmanager
 def open_scene(
-    path: str | os.PathLike[str],
-    *,
-    bands: Mapping[int, str] | None = None,
-    scale: float | None = None,
-    offset: float | None = None,
+    path: str | os.PathLike[str], grid: Grid | None = None, **overrules: Unpack[Overrules]
 ) -> Iterator[Scene]:
-    """Open a raster as a scene; see `inspect` for the arguments.
+    """Open a raster, a folder of bands or a SAFE product as a scene; see `inspect` for what can be overruled.
+
+    Args:
+        path: what `open_raster` opens.
+        grid: the pixel grid of another scene to put this one on; its own when None.
+        **overrules: what the user knows better than the file.
 
     Raises:
-        InputError: when the file cannot be read or something of it must be said first (unnamed bands, no CRS).
+        InputError: when the file cannot be read, something of it must be said first (unnamed bands, no CRS), or it
+            does not overlap `grid`.
     """
-    with open_raster(path) as dataset:
-        info = inspect_dataset(dataset, os.fspath(path), bands=bands, scale=scale, offset=offset)
+    nodata = overrules.get("nodata")
+    with open_raster(path, nodata=nodata) as raster:
+        # What the image is does not depend on the grid it is put on; on its own grid little of it must be read.
+        info = inspect_raster(raster, **overrules)
         info.require_ready()
-        yield Scene(dataset, info)
+        if grid is None:
+            yield Scene(raster, info, nodata)
+            return
+    with open_raster(path, grid, nodata=nodata) as raster:
+        yield Scene(raster, _on_grid(info, grid), nodata)
+
+
+def _on_grid(info: SceneInfo, grid: Grid) -> SceneInfo:
+    return replace(
+        info,
+        width=grid.width,
+        height=grid.height,
+        crs=grid.crs.to_string() if grid.crs else None,
+        resolution=(abs(grid.transform.a), abs(grid.transform.e)),
+        bounds=grid.bounds,
+    )

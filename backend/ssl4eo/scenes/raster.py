@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Bands on one pixel grid, whatever files they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rasterio.vrt import WarpedVRT
+from rasterio.windows import Window as RasterioWindow
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from rasterio.io import DatasetReader
+
+    from ssl4eo.grid import Grid, Window
+
+__all__ = ["Raster", "RasterBand"]
+
+
+@dataclass(frozen=True)
+class RasterBand:
+    """One band as its file describes it.
+
+    Attributes:
+        file: the file that holds it.
+        number: its number in that file, from 1.
+        description: the band's description, or None.
+        dtype: numpy's name of the stored type, such as "uint16".
+        nodata: as the file says; None when it does not.
+        scale: as in GDAL: value = stored * scale + offset; 1 when the file does not say.
+        offset: as in GDAL; 0 when the file does not say.
+        gsd: pixel size of the file in units of its own CRS, before it was put on the common grid.
+        tags: the band's metadata, keys in lower case.
+    """
+
+    file: str
+    number: int
+    description: str | None
+    dtype: str
+    nodata: float | None
+    scale: float
+    offset: float
+    gsd: float
+    tags: Mapping[str, str]
+
+
+class Raster:
+    """An open raster of one or several files; made by `open_raster`. Not for several threads at once."""
+
+    def __init__(
+        self,
+        path: str,
+        grid: Grid,
+        bands: Sequence[RasterBand],
+        tags: Mapping[str, str],
+        sources: Sequence[tuple[DatasetReader | WarpedVRT, int]],
+    ) -> None:
+        """Hold open datasets.
+
+        Args:
+            path: what the user named: a file or a folder.
+            grid: the common pixel grid.
+            bands: how the files describe their bands, in order.
+            tags: metadata of the dataset, keys in lower case; of several files, what they agree on.
+            sources: per band, an open dataset on `grid` and the number of the band in it.
+        """
+        self.path, self.grid, self.bands, self.tags = path, grid, tuple(bands), dict(tags)
+        self._sources = list(sources)
+
+    @property
+    def count(self) -> int:
+        """Number of bands."""
+        return len(self.bands)
+
+    def fill(self, number: int) -> float | None:
+        """Return what band `number` (from 1) holds outside its file and in its gaps; None when it lies as stored."""
+        dataset = self._sources[number - 1][0]
+        return float(dataset.nodata) if isinstance(dataset, WarpedVRT) else None
+
+    @property
+    def has_overviews(self) -> bool:
+        """Whether every file holds smaller copies of itself, so that thinning reads little."""
+        return all(
+            (dataset.src_dataset if isinstance(dataset, WarpedVRT) else dataset).overviews(number)
+            for dataset, number in self._sources
+        )
+
+    def read(
+        self, numbers: Sequence[int], window: Window | None = None, shape: tuple[int, int] | None = None
+    ) -> NDArray[Any]:
+        """Return stored values (C, H, W) of bands `numbers` (from 1) in a window inside the grid.
+
+        Args:
+            numbers: which bands, in the order wanted.
+            window: in pixels of the grid; all of it when None.
+            shape: (H, W) to thin the result to, by the nearest pixel of the file; that of the window when None.
+
+        Raises:
+            rasterio.errors.RasterioIOError: when a file cannot be read any more.
+        """
+        chosen = [self._sources[number - 1] for number in numbers]
+        first = chosen[0][0]
+        if all(dataset is first for dataset, _ in chosen):
+            return self._read(first, [number for _, number in chosen], window, shape)
+        return np.concatenate([self._read(dataset, [number], window, shape) for dataset, number in chosen])
+
+    def _read(
+        self,
+        dataset: DatasetReader | WarpedVRT,
+        numbers: list[int],
+        window: Window | None,
+        shape: tuple[int, int] | None,
+    ) -> NDArray[Any]:
+        area = window or self.grid.window
+        place = RasterioWindow(area.col, area.row, area.width, area.height)
+        if shape is None:
+            return np.asarray(dataset.read(numbers, window=place))
+        if isinstance(dataset, WarpedVRT):
+            # Thinning a warped band would first warp all of it; its file has overviews or skips rows.
+            native = _window_in(dataset.src_dataset, self.grid, area)
+            if native is not None:
+                dataset, place = dataset.src_dataset, native
+        return np.asarray(dataset.read(numbers, window=place, out_shape=(len(numbers), *shape)))
+
+
+def _window_in(dataset: DatasetReader, grid: Grid, area: Window) -> RasterioWindow | None:
+    """Return a window of `grid` in fractional pixels of a file, or None when it sticks out or the axes differ."""
+    there = ~dataset.transform @ grid.transform
+    if dataset.crs != grid.crs or there.b or there.d or there.a <= 0 or there.e <= 0:
+        return None
+    (col, row), (col_stop, row_stop) = there @ (area.col, area.row), there @ (area.col_stop, area.row_stop)
+    last_bit = 1e-6
+    if min(col, row) < -last_bit or col_stop > dataset.width + last_bit or row_stop > dataset.height + last_bit:
+        return None
+    col, row = max(col, 0.0), max(row, 0.0)
+    return RasterioWindow(col, row, min(col_stop, dataset.width) - col, min(row_stop, dataset.height) - row)
