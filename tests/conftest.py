@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,16 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 def repository() -> Path:
     """The root of this checkout."""
     return REPOSITORY
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_weights_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the tests from what the developer downloaded, and from writing beside it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL4EO_WEIGHTS", str(tmp_path_factory.mktemp("weights")))
+        for name in ("SSL4EO_MIRROR", "HF_ENDPOINT"):
+            patch.delenv(name, raising=False)
+        yield
 
 
 @pytest.fixture(scope="session")

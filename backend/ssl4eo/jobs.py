@@ -10,14 +10,17 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
 from ssl4eo.errors import Cancelled, Ssl4eoError
 
-__all__ = ["Job", "JobQueue", "Progress", "no_progress", "part"]
+__all__ = ["Job", "JobQueue", "Lane", "Progress", "no_progress", "part"]
 
 # Called with a fraction from 0 to 1 and what is being done; raises `Cancelled` when the user asked to stop.
 Progress = Callable[[float, str], None]
+
+# What a job keeps busy. Jobs of one lane wait for each other, those of two do not.
+Lane = Literal["device", "network", "disk"]
 
 _TERMINAL = frozenset({"done", "failed", "cancelled"})
 # Enough to look up what happened in a long sitting; each finished job is a small dictionary.
@@ -72,23 +75,26 @@ class Job:
 
 
 class JobQueue:
-    """Runs jobs one at a time in a worker thread and remembers how they ended.
+    """Runs jobs, one at a time per lane in a worker thread, and remembers how they ended.
 
-    One at a time, because a job fills the device: two encodes side by side are slower than in turn.
+    One at a time, because a job fills its lane: two encodes side by side are slower than in turn. A download of an hour
+    must not hold up an encode, so it has a lane of its own.
     """
 
     def __init__(self) -> None:
         self._jobs: OrderedDict[str, Job] = OrderedDict()
         self._changed = threading.Condition()
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="job")
+        self._executors = {
+            lane: ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"job-{lane}") for lane in get_args(Lane)
+        }
 
-    def submit(self, kind: str, work: Callable[[Progress], dict[str, Any]]) -> Job:
-        """Queue `work`, which gets a `Progress` and returns a JSON-able dictionary."""
+    def submit(self, kind: str, work: Callable[[Progress], dict[str, Any]], lane: Lane = "device") -> Job:
+        """Queue `work`, which gets a `Progress` and returns a JSON-able dictionary, behind the others of its lane."""
         job = Job(kind)
         with self._changed:
             self._jobs[job.id] = job
             self._forget_old()
-        self._executor.submit(self._run, job, work)
+        self._executors[lane].submit(self._run, job, work)
         return job
 
     def get(self, job_id: str) -> Job | None:
@@ -126,10 +132,11 @@ class JobQueue:
                 return
 
     def shutdown(self) -> None:
-        """Cancel everything and wait for the running job to stop."""
+        """Cancel everything and wait for the running jobs to stop."""
         for job_id in list(self._jobs):
             self.cancel(job_id)
-        self._executor.shutdown(wait=True, cancel_futures=True)
+        for executor in self._executors.values():
+            executor.shutdown(wait=True, cancel_futures=True)
 
     def _run(self, job: Job, work: Callable[[Progress], dict[str, Any]]) -> None:
         def report(fraction: float, message: str = "") -> None:
@@ -148,7 +155,7 @@ class JobQueue:
             outcome = {"state": "cancelled", "message": "Cancelled"}
         except Ssl4eoError as error:
             outcome = {"state": "failed", "error": {"message": str(error), "exit_code": error.exit_code}}
-        except Exception as error:  # noqa: BLE001  the worker thread must outlive any fault of one job
+        except Exception as error:  # noqa: BLE001  a worker thread must outlive any fault of one job
             _log.exception("job %s (%s) failed", job.id, job.kind)
             sentence = f"The {job.kind} job failed inside the backend ({type(error).__name__}: {error})."
             outcome = {"state": "failed", "error": {"message": sentence, "exit_code": 1}}

@@ -3,38 +3,37 @@
 
 from __future__ import annotations
 
-import argparse
-import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
+import checkpoint_files as files
+import msgspec
 import pytest
 import torch
 from ssl4eo.bands import S2_BANDS
-from ssl4eo.encoders import get_card, load_cards, load_checkpoint, load_encoder
-from ssl4eo.encoders.backbone import BACKBONES, build_backbone, identify_backbone
+from ssl4eo.encoders import Encoder, get_card, load_cards, load_encoder
+from ssl4eo.encoders.architecture import build_network
+from ssl4eo.encoders.backbone import BACKBONES
 from ssl4eo.encoders.cards import DEFAULT_ENCODER
 from ssl4eo.encoders.device import choose_device, choose_precision
+from ssl4eo.encoders.weights import find
+from ssl4eo.encoders.weights.records import checksum, folder_of, lock_of
+from ssl4eo.encoders.weights.upkeep import install
 from ssl4eo.errors import InputError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def _tensors(name: str = "resnet18w32") -> dict[str, torch.Tensor]:
-    torch.manual_seed(1)
-    return dict(build_backbone(name, 13).state_dict())
-
-
 def test_the_bundled_encoder_is_there_small_and_as_its_card_says() -> None:
     card = get_card(DEFAULT_ENCODER)
     assert card.bands == S2_BANDS
-    assert card.weights_path is not None
-    assert card.weights_path.stat().st_size <= 12_000_000
+    path = find(card)
+    assert path is not None
+    assert path.stat().st_size <= 12_000_000
     encoder = load_encoder(DEFAULT_ENCODER, "cpu")
-    assert encoder.weights_sha256 == card.sha256
+    assert encoder.weights_sha256 == card.files[0].sha256
     assert "Copernicus" in card.attribution
     assert {"scenes", "steps", "seed", "device", "seconds"} <= set(card.training)
 
@@ -47,11 +46,18 @@ def test_reading_the_cards_imports_no_torch() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("gsd = 10.0", 'gsd = "ten"', "wrong at gsd"),
+        ("gsd = 10.0", 'gsd = "ten"', r"Expected `float`, got `str` - at `\$.gsd`"),
+        ("gsd = 10.0", "gsd = 0.0", "gsd 0.0 is not positive"),
         ('"B8A"', '"B8C"', "unknown bands B8C"),
-        ("0.078678685367, ", "", "scaling.std has 12 values for 13 bands"),
-        ("strides = [4, 8", "strides = [8, 4", "must increase"),
-        ("pooling = ", "pulling = ", "wrong at pooling"),
+        ("0.078678685367, ", "", "scaling 'standardise' has 13 means and 12 deviations"),
+        ('backbone = "resnet18"', 'backbone = "resnet19"', "unknown backbone 'resnet19'"),
+        ("pooling = ", "pulling = ", "unknown field `pulling`"),
+        ('scaling = "l1c"', 'scaling = "l1b"', r"there is no \[scaling.l1b\]"),
+        ('sha256 = "59bfdff9"', 'sha256 = "59bfdfg9"', "is not 8 to 64 hexadecimal digits"),
+        ('url = "https:', 'url = "http:', "does not begin with https://"),
+        ('id = "moco-vits16-s2"', 'id = "MoCo"', "the id does not read method-backbone-sensor"),
+        ('id = "moco-vits16-s2"', 'id = "moco-resnet18-s2"', "stands twice"),
+        ("[scaling.l1c]", "[scaling.l1c", "is not valid TOML"),
     ],
 )
 def test_a_card_that_does_not_hold_together_is_refused(tmp_path: Path, old: str, new: str, words: str) -> None:
@@ -71,104 +77,86 @@ def test_an_unknown_encoder_lists_the_known(tmp_path: Path) -> None:
 
 def test_weights_that_are_not_the_cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL4EO_RESOURCES", str(tmp_path))
+    monkeypatch.setenv("SSL4EO_WEIGHTS", str(tmp_path / "cache"))
     with pytest.raises(InputError, match="are not on this computer"):
         load_encoder(DEFAULT_ENCODER)
     (tmp_path / "encoders").mkdir()
-    torch.save({"state_dict": _tensors()}, tmp_path / f"encoders/{DEFAULT_ENCODER}.pth")
-    with pytest.raises(InputError, match="is not the file that the card"):
+    torch.save(build_network("resnet18w32", 13).state_dict(), tmp_path / f"encoders/{DEFAULT_ENCODER}.pth")
+    with pytest.raises(InputError, match="is damaged"):
         load_encoder(DEFAULT_ENCODER)
 
 
-@pytest.mark.parametrize("name", list(BACKBONES))
-def test_backbones_are_known_by_their_tensors(name: str) -> None:
-    assert identify_backbone(_tensors(name)) == name
+def _install(encoder_id: str, document: object) -> None:
+    card = get_card(encoder_id)
+    with lock_of(card):
+        part = folder_of(card) / "made.part"
+        torch.save(document, part)
+        install(card, part, "w.pth", sha256=checksum(part), source="a test", verified="tensors")
 
 
-_QUEUE_AND_HEAD = {"module.queue": torch.zeros(4, 4), "module.encoder_q.fc.0.bias": torch.ones(2)}
+def test_an_encoder_of_the_cache_is_checked_against_its_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL4EO_WEIGHTS", str(tmp_path))
+    with torch.device("meta"):
+        radar, optical = build_network("resnet50", 2), build_network("resnet50", 13)
+    joint = files.decur_joint(files.hollow(radar), files.hollow(optical))
+    for encoder_id, bands in (("decur-resnet50-s1", 2), ("decur-resnet50-s2", 13)):
+        _install(encoder_id, joint)
+        encoder = load_encoder(encoder_id, "cpu")
+        assert encoder.network.conv1.weight.shape == (64, bands, 7, 7)
+        assert encoder.card == get_card(encoder_id)
+    _install("moco-resnet50-s1", files.hollow(optical))
+    with pytest.raises(InputError, match="takes 13 bands, not 2"):
+        load_encoder("moco-resnet50-s1")
+    _install("moco-resnet18-s2", files.hollow(optical))
+    with pytest.raises(InputError, match="holds a resnet50, not a resnet18"):
+        load_encoder("moco-resnet18-s2")
+
+
+@pytest.mark.parametrize("encoder_id", list(load_cards()))
+def test_every_card_has_a_network_for_its_bands_window_and_levels(encoder_id: str) -> None:
+    card = get_card(encoder_id)
+    shape = card.shape
+    with torch.device("meta"):
+        network = build_network(card.backbone, len(card.bands)).eval()
+        x = torch.zeros(1, len(card.bands), shape.window, shape.window)
+        first = 0 if shape.kind == "resnet" else 1
+        levels = network.forward_intermediates(
+            x, indices=[level - first for level in shape.levels], intermediates_only=True
+        )
+    sides = [shape.window // stride for stride in card.strides]
+    assert [level.shape[2:] for level in levels] == [(side, side) for side in sides]
+    if shape.kind != "resnet":
+        assert {level.shape[1] for level in levels} == set(shape.widths)
+        assert network.blocks[0].attn.num_heads == shape.heads
+        assert shape.widths[0] % shape.heads == 0
+        assert shape.levels[-1] == shape.depths[0]
+    assert shape.halo % max(card.strides) == 0
 
 
 @pytest.mark.parametrize(
-    ("container", "prefix", "extra"),
-    [
-        ("state_dict", "module.encoder_q.", _QUEUE_AND_HEAD),
-        ("state_dict", "", {}),
-        ("teacher", "module.backbone.", {"module.head.mlp.0.weight": torch.zeros(2, 2)}),
-        ("model", "backbone.", {}),
-        (None, "", {}),
-    ],
-)  # fmt: skip
-def test_every_layout_of_a_resnet_checkpoint(
-    tmp_path: Path, container: str | None, prefix: str, extra: dict[str, torch.Tensor]
-) -> None:
-    tensors = _tensors()
-    stored: Any = {**{prefix + key: value for key, value in tensors.items()}, **extra}
-    document = {container: stored, "epoch": 99, "args": argparse.Namespace(lr=0.1)} if container else stored
-    torch.save(document, tmp_path / "w.pth")
-    loaded = load_checkpoint(tmp_path / "w.pth").network.state_dict()
-    assert set(loaded) == set(tensors)
-    assert all(torch.equal(loaded[key], tensors[key]) for key in tensors)
-
-
-def test_released_resnet_50_layouts_give_the_authors_numbers(
-    shared_parity: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    sys.path.insert(0, str(shared_parity))
-    try:
-        from build_checkpoint import build_file
-        from rule_weights import make_input
-    finally:
-        sys.path.remove(str(shared_parity))
-    x = torch.from_numpy(make_input(13))
-    for name in ("moco_v2_resnet50_B13_full", "moco_v2_resnet50_B13_backbone"):
-        build_file(shared_parity / f"vectors/{name}.json", tmp_path / "w.pth")
-        encoder = load_checkpoint(tmp_path / "w.pth")
-        with np.load(shared_parity / f"vectors/{name}.npz") as expected:
-            np.testing.assert_allclose(encoder.pooled(x).numpy(), expected["pooled"], atol=1e-4)
-            if "layer4" in expected:
-                deepest = encoder.pyramid(x)[-1][1].numpy()
-                np.testing.assert_allclose(deepest[:1, ::16], expected["layer4"], atol=1e-4)
-
-
-class _Malicious:
-    def __init__(self, path: str) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.mkdir, (self.path,)
-
-
-def test_files_that_are_not_loaded(tmp_path: Path) -> None:
-    trap = tmp_path / "ran"
-    torch.save({"state_dict": _Malicious(str(trap))}, tmp_path / "evil.pth")
-    short = _tensors()
-    del short["layer4.1.conv2.weight"]
-    torch.save(short, tmp_path / "short.pth")
-    wrong = _tensors()
-    wrong["layer1.0.bn1.weight"] = torch.zeros(7)
-    torch.save(wrong, tmp_path / "wrong.pth")
-    torch.save({"a": torch.zeros(1)}, tmp_path / "other.pth")
-    (tmp_path / "page.pth").write_text("<html>not found</html>")
-    (tmp_path / "empty.pth").touch()
-    torch.save(_tensors(), tmp_path / "whole.pth")
-    (tmp_path / "cut.pth").write_bytes((tmp_path / "whole.pth").read_bytes()[:100_000])
-    for name, words in (
-        ("gone.pth", "does not exist"),
-        ("evil.pth", "could run code"),
-        ("short.pth", "1 tensors are missing, first layer4.1.conv2.weight"),
-        ("wrong.pth", r"layer1.0.bn1.weight \(7,\) instead of \(32,\)"),
-        ("other.pth", "holds no encoder that is known here .its tensors begin with: a"),
-        ("page.pth", "page.pth"),
-        ("empty.pth", "not a whole checkpoint"),
-        ("cut.pth", "not a whole checkpoint"),
-    ):
-        with pytest.raises(InputError, match=words):
-            load_checkpoint(tmp_path / name)
-    assert not trap.exists()
+    "encoder_id",
+    ["moco-resnet18-rgb", "decur-resnet50-s1", "dino-vits16-s2", "softcon-vits14-s1", "data2vec-vits16-s2"],
+)
+def test_pyramid_and_pooled_of_each_kind(encoder_id: str) -> None:
+    card = get_card(encoder_id)
+    torch.manual_seed(0)
+    network = files.randomised(build_network(card.backbone, len(card.bands)))
+    encoder, low = Encoder(card, network), Encoder(card, network, precision="bf16")
+    width = card.shape.widths[-1] * (4 if card.shape.bottleneck else 1)
+    x = torch.rand(2, len(card.bands), 4 * card.strides[-1], 6 * card.strides[-1])
+    levels = encoder.pyramid(x)
+    assert [stride for stride, _ in levels] == list(card.strides)
+    assert levels[-1][1].shape == (2, width, 4, 6)
+    assert encoder.pooled(x).shape == (2, width * (4 if card.pooling == "cls-last4" else 1))
+    if card.shape.kind != "resnet":
+        assert not torch.allclose(levels[0][1], levels[-1][1])
+    for full, rounded in ((levels[-1][1], low.pyramid(x)[-1][1]), (encoder.pooled(x), low.pooled(x))):
+        assert rounded.dtype == torch.float32
+        assert 0 < (full - rounded).abs().mean() < 0.05 * full.std()
 
 
 def test_pyramid_and_pooled_have_the_shapes_of_the_card() -> None:
-    encoder = load_encoder(DEFAULT_ENCODER, "cpu")
+    encoder = load_encoder(DEFAULT_ENCODER, "cpu", "fp32")
     x = encoder.normalise(torch.rand(2, 13, 96, 64))
     assert [(s, tuple(level.shape)) for s, level in encoder.pyramid(x)] == [
         (4, (2, 32, 24, 16)), (8, (2, 64, 12, 8)), (16, (2, 128, 6, 4)), (32, (2, 256, 3, 2)),
@@ -187,9 +175,34 @@ def test_input_is_clipped_reflectance_scaled_as_the_card_says() -> None:
         torch.testing.assert_close(x[:, band, 0, 0], torch.tensor(expected), atol=1e-3, rtol=1e-4)
 
 
+def _value(encoder_id: str, pixels: float) -> torch.Tensor:
+    """Return what each band becomes when every pixel has this value."""
+    card = get_card(encoder_id)
+    encoder = Encoder(msgspec.structs.replace(card, backbone="resnet18w32"), build_network("resnet18w32", 1))
+    return encoder.normalise(torch.full((1, len(card.bands), 1, 1), pixels))[0, :, 0, 0]
+
+
+def test_decibels_are_scaled_by_two_deviations_on_either_side_of_the_mean() -> None:
+    mean, std = (-12.54847273, -20.19237134), (5.25697717, 5.91150917)
+    for decibels in (-60.0, -20.0, -12.0, -5.0, 30.0):
+        expected = [min(max((decibels - (m - 2 * s)) / (4 * s), 0.0), 1.0) for m, s in zip(mean, std, strict=True)]
+        torch.testing.assert_close(_value("mae-vits16-s1", decibels), torch.tensor(expected))
+    assert _value("moco-resnet50-s1", -12.54847273)[0] == pytest.approx(0.5)
+    assert _value("decur-resnet50-s1", -12.59)[0] == pytest.approx(0.5)
+
+
+def test_reflectance_is_scaled_as_the_authors_of_the_weights_did() -> None:
+    torch.testing.assert_close(_value("moco-resnet50-s2", 0.25), torch.full((13,), 0.25))
+    assert _value("dino-vits16-s2", 2.8).eq(1).all()
+    assert _value("moco-resnet18-rgb", -0.1).eq(0).all()
+    two_sigma = _value("softcon-vits14-s2", 0.16129)
+    assert two_sigma[0] == pytest.approx(0.5)
+    assert two_sigma[10] == 1.0, "B10 is far darker"
+
+
 def test_cells_of_a_residual_network_are_centred_where_the_backbone_says() -> None:
     """A spot moved by one stride moves the response by one cell, mirrored around the cell's centre."""
-    backbone = build_backbone("resnet18", 1).eval()
+    backbone = build_network("resnet18", 1).eval()
     for module in backbone.modules():
         if isinstance(module, torch.nn.Conv2d):
             torch.nn.init.constant_(module.weight, 1 / module.weight[0].numel())

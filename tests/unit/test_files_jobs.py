@@ -156,6 +156,36 @@ def test_faults_become_sentences_and_the_queue_goes_on(queue: JobQueue) -> None:
     assert queue.wait(queue.submit("b", lambda progress: {"ok": True}).id, 10).result == {"ok": True}  # type: ignore[union-attr]
 
 
+def test_a_download_holds_up_no_encode_but_the_next_download(queue: JobQueue) -> None:
+    gate, started = threading.Event(), threading.Event()
+
+    def slow(progress: Progress) -> dict[str, Any]:
+        started.set()
+        assert gate.wait(10)
+        return {}
+
+    first = queue.submit("weights_download", slow, "network")
+    assert started.wait(10)
+    second = queue.submit("weights_download", lambda progress: {}, "network")
+    encode = queue.submit("encode", lambda progress: {"ok": True})
+    assert queue.wait(encode.id, 10).result == {"ok": True}  # type: ignore[union-attr]
+    assert (first.state, second.state) == ("running", "queued")
+    gate.set()
+    assert queue.wait(second.id, 10).state == "done"  # type: ignore[union-attr]
+
+
+def test_shutdown_stops_every_lane() -> None:
+    jobs = JobQueue()
+
+    def endless(progress: Progress) -> dict[str, Any]:
+        while True:
+            progress(0.1, "going on")
+
+    running = [jobs.submit("a", endless, lane) for lane in ("device", "network", "disk")]
+    jobs.shutdown()
+    assert [job.state for job in running] == ["cancelled"] * 3
+
+
 def test_part_fills_its_stretch() -> None:
     seen: list[float] = []
     inner = part(lambda fraction, message="": seen.append(fraction), 0.2, 0.6)

@@ -9,7 +9,7 @@ import torch
 from scene_files import write_raster
 from ssl4eo.bands import S2_BANDS
 from ssl4eo.encoders import get_card
-from ssl4eo.encoders.backbone import build_backbone
+from ssl4eo.encoders.architecture import build_network
 from ssl4eo.encoders.encoder import Encoder
 from ssl4eo.errors import InputError
 from ssl4eo.pretrain import evaluate_patches
@@ -45,7 +45,7 @@ def patches(tmp_path_factory):
 @pytest.fixture(scope="module")
 def encoder():
     torch.manual_seed(7)
-    return Encoder(get_card("moco-resnet18w32-s2"), build_backbone("resnet18w32", 13), "cpu")
+    return Encoder(get_card("moco-resnet18w32-s2"), build_network("resnet18w32", 13), "cpu")
 
 
 def score(result, features, head, shots, table="scores"):

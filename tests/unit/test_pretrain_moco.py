@@ -7,7 +7,7 @@ import math
 
 import pytest
 import torch
-from ssl4eo.encoders.backbone import build_backbone
+from ssl4eo.encoders.architecture import build_network
 from ssl4eo.errors import InputError
 from ssl4eo.pretrain.augment import Augmentation
 from ssl4eo.pretrain.methods import METHODS, build_method
@@ -26,7 +26,7 @@ def one_thread():
 @pytest.fixture
 def method():
     torch.manual_seed(0)
-    return MoCo(build_backbone("resnet18w32", 13), 4, queue=8, momentum=0.9)
+    return MoCo(build_network("resnet18w32", 13), 4, queue=8, momentum=0.9)
 
 
 def regions(method, count=4):
@@ -111,7 +111,7 @@ def test_keys_come_back_in_the_order_of_their_queries(method, monkeypatch):
 
 def test_the_loss_falls_in_training():
     torch.manual_seed(0)
-    method = MoCo(build_backbone("resnet18w32", 13), 8, queue=32)
+    method = MoCo(build_network("resnet18w32", 13), 8, queue=32)
     crops = regions(method, 8) * torch.linspace(0.1, 1, 8).view(8, 1, 1, 1)
     optimiser = torch.optim.AdamW(method.parameters(), lr=1e-3)
     generator, losses = torch.Generator().manual_seed(0), []
@@ -153,10 +153,10 @@ def test_haze_falls_with_wavelength():
 @pytest.mark.parametrize("batch", [1, 2, 7, 96])
 def test_a_batch_that_cannot_be_split_or_does_not_divide_the_queue_is_refused(batch):
     with pytest.raises(InputError, match=f"A batch of {batch} does not fit; choose an even number"):
-        build_method("moco", build_backbone("resnet18w32", 13), batch)
+        build_method("moco", build_network("resnet18w32", 13), batch)
 
 
 def test_an_unknown_method_is_refused_with_those_there_are():
     with pytest.raises(InputError, match="no pre-training method 'dino' here; choose one of: moco"):
-        build_method("dino", build_backbone("resnet18w32", 13), 8)
+        build_method("dino", build_network("resnet18w32", 13), 8)
     assert "moco" in METHODS

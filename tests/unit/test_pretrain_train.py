@@ -7,7 +7,7 @@ import pytest
 import torch
 from scene_files import landscape, write_raster
 from ssl4eo.encoders import load_checkpoint
-from ssl4eo.encoders.backbone import build_backbone
+from ssl4eo.encoders.architecture import build_network
 from ssl4eo.errors import Cancelled, InputError
 from ssl4eo.pretrain import pretrain
 from ssl4eo.pretrain.train import attribution
@@ -54,7 +54,7 @@ def test_the_file_holds_the_backbone_alone_and_its_card(trained):
     result, out = trained
     document = torch.load(out, weights_only=True)
     assert set(document) == {"state_dict", "card"}
-    assert set(document["state_dict"]) == set(build_backbone("resnet18w32", 13).state_dict())
+    assert set(document["state_dict"]) == set(build_network("resnet18w32", 13).state_dict())
     assert out.stat().st_size <= 12e6
     card = document["card"]
     assert card["method"] == "moco"
@@ -69,7 +69,7 @@ def test_the_file_holds_the_backbone_alone_and_its_card(trained):
 def test_the_file_loads_as_an_encoder_that_differs_from_its_start(trained):
     encoder = load_checkpoint(trained[1])
     torch.manual_seed(0)
-    start = build_backbone("resnet18w32", 13)
+    start = build_network("resnet18w32", 13)
     assert encoder.card.training["method"] == "moco"
     assert not torch.allclose(encoder.network.conv1.weight, start.conv1.weight, atol=1e-3)
     assert encoder.network.bn1.num_batches_tracked > 0

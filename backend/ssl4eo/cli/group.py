@@ -24,7 +24,9 @@ __all__ = ["main"]
 # Where each command lives. Modules are imported when a command is called, so that `ssl4eo models` costs no torch.
 _COMMANDS = {
     "models": "ssl4eo.cli.models",
+    "weights": "ssl4eo.cli.weights",
     "inspect": "ssl4eo.cli.scenes",
+    "harmonise": "ssl4eo.cli.harmonise",
     "simulate": "ssl4eo.cli.scenes",
     "encode": "ssl4eo.cli.maps",
     "classify": "ssl4eo.cli.maps",

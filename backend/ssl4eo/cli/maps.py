@@ -18,6 +18,13 @@ __all__ = ["classify_command", "encode_command"]
 @click.argument("scene")
 @click.argument("out_dir")
 @click.option("--encoder", default=DEFAULT_ENCODER, show_default=True, help="See `ssl4eo models`.")
+@click.option(
+    "--add",
+    "additions",
+    multiple=True,
+    metavar="ENCODER[=IMAGE]",
+    help="A further encoder, on SCENE or on another image; repeat for more.",
+)
 @device_options
 @click.option("--window", type=WINDOW, help="Part of the image in pixels: COL,ROW,W,H.")
 @click.option("--bbox", type=BBOX, help="Part of the image in its CRS: XMIN,YMIN,XMAX,YMAX.")
@@ -26,6 +33,7 @@ __all__ = ["classify_command", "encode_command"]
 def encode_command(
     scene: str,
     out_dir: str,
+    additions: tuple[str, ...],
     window: tuple[int, int, int, int] | None,
     bbox: tuple[float, float, float, float] | None,
     as_json: bool,
@@ -33,20 +41,27 @@ def encode_command(
 ) -> None:
     """Turn SCENE into a feature set.
 
-    OUT_DIR is a new folder.
+    OUT_DIR is a new folder. The options that overrule the file apply to SCENE; an added image must say itself what it
+    is (`ssl4eo inspect`), and is put on the grid of SCENE.
     """
     if window is not None and bbox is not None:
         raise click.UsageError("--window and --bbox both name the part of the image; give one of them.")
-    from ssl4eo.features import encode
+    # An identifier of an encoder holds no "=", the path of an image may.
+    named = [text.partition("=") for text in additions]
+    for name, equals, path in named:
+        if not name.strip() or (equals and not path):
+            raise click.UsageError(f"--add {name}{equals}{path} is not ENCODER or ENCODER=IMAGE.")
+    from ssl4eo.features import Addition, encode
 
+    add = [Addition(name.strip(), path or None) for name, _, path in named]
     with terminal_progress(as_json=as_json) as progress, quiet_stdout():
-        result = encode(scene, out_dir, window=window, bbox=bbox, progress=progress, **options)
+        result = encode(scene, out_dir, add=add, window=window, bbox=bbox, progress=progress, **options)
     if as_json:
         print_json(result)
         return
     levels = ", ".join(f"{level['components']} at stride {level['stride']}" for level in result["levels"])
     click.echo(f"Feature set: {result['features']}")
-    click.echo(f"Encoder:     {result['encoder']} on {result['device']} in {result['precision']}")
+    click.echo(f"Encoder:     {', '.join(result['encoders'])} on {result['device']} in {result['precision']}")
     click.echo(f"Components:  {levels}")
     click.echo(
         f"Took {result['seconds']:.1f} s for {result['windows']} windows, at most {result['peak_memory_mb']:.0f} MB."

@@ -1,77 +1,86 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Backbones by name, built by timm, and where the centre of each feature cell lies."""
+"""Backbones by name: their shape, and where the centre of each feature cell lies. Imports no torch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Literal
 
-from ssl4eo.errors import InputError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from torch import Tensor, nn
-
-__all__ = ["BACKBONES", "Backbone", "build_backbone", "identify_backbone"]
+__all__ = ["BACKBONES", "Backbone"]
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """A ResNet: block type, blocks per stage and channels per stage.
+    """A network's shape.
 
-    `cell_centre` is the input position of the centre of the first feature cell, in pixels from the image's edge. In a
-    ResNet every strided layer is padded to keep output i over input stride * i, so cell i of any stage is centred on
-    pixel stride * i, whose centre is at 0.5; a patch embedding would give stride / 2.
-
-    `halo` is how many pixels are read around a tile and cut away again, a multiple of every stride. The zero padding of
-    the layers reaches inwards by the effective receptive field; docs/features.md has the error at the seam by halo.
+    Attributes:
+        kind: "resnet", "vit" (timm's VisionTransformer) or "beit" (timm's Beit).
+        widths: channels of each stage of a ResNet before the bottleneck's expansion; of a transformer, of its tokens.
+        depths: blocks of each stage; of a transformer, its blocks.
+        levels: what the pyramid gives: stages of a ResNet, blocks of a transformer, counted from 1.
+        strides: input pixels per feature cell of each level.
+        cell_centre: input position of the centre of the first feature cell, in pixels from the image's edge. A ResNet's
+            strided layers are padded to keep output i over input stride * i, so cell i of any stage is centred on
+            pixel stride * i, whose centre is at 0.5; a patch's centre lies in its middle.
+        halo: pixels read around what is kept and cut away again, a multiple of every stride. The zero padding of the
+            convolutions reaches inwards by the effective receptive field; docs/features.md has the error at the seam.
+        window: side of the images it was pre-trained on, in pixels.
+        patch: side of a patch in pixels; None for a ResNet.
+        heads: attention heads; 0 for a ResNet.
+        bottleneck: whether a ResNet's blocks are bottlenecks.
+        layer_scale: whether a ViT's blocks scale their outputs, as DINOv2's do.
     """
 
-    bottleneck: bool
-    blocks: tuple[int, int, int, int]
-    channels: tuple[int, int, int, int]
-    strides: tuple[int, int, int, int] = (4, 8, 16, 32)
+    kind: Literal["resnet", "vit", "beit"]
+    widths: tuple[int, ...]
+    depths: tuple[int, ...]
+    levels: tuple[int, ...] = (1, 2, 3, 4)
+    strides: tuple[int, ...] = (4, 8, 16, 32)
     cell_centre: float = 0.5
     halo: int = 64
+    window: int = 224
+    patch: int | None = None
+    heads: int = 0
+    bottleneck: bool = False
+    layer_scale: bool = False
 
 
-# Depths: He et al. 2016 (arXiv:1512.03385), table 1. resnet18w32 halves the channels of ResNet-18.
-BACKBONES: dict[str, Backbone] = {
-    "resnet18w32": Backbone(False, (2, 2, 2, 2), (32, 64, 128, 256)),
-    "resnet18": Backbone(False, (2, 2, 2, 2), (64, 128, 256, 512)),
-    # Sixteen blocks see farther than eight.
-    "resnet50": Backbone(True, (3, 4, 6, 3), (64, 128, 256, 512), halo=128),
-}
-
-
-def build_backbone(name: str, in_chans: int) -> nn.Module:
-    """Return the network with random weights and no classifier.
-
-    Raises:
-        InputError: for a name that is not in `BACKBONES`.
-    """
-    if name not in BACKBONES:
-        raise InputError(f"There is no backbone {name!r}; choose one of: {', '.join(BACKBONES)}.")
-    from timm.models.resnet import BasicBlock, Bottleneck, ResNet
-
-    shape = BACKBONES[name]
-    block = Bottleneck if shape.bottleneck else BasicBlock
-    network: nn.Module = ResNet(block, layers=shape.blocks, channels=shape.channels, in_chans=in_chans, num_classes=0)
-    return network
-
-
-def identify_backbone(tensors: Mapping[str, Tensor]) -> str | None:
-    """Return the name of the backbone whose tensors these are, judged by their shapes, or None."""
-    stem = tensors.get("conv1.weight")
-    if stem is None or stem.ndim != 4:
-        return None
-    blocks = tuple(
-        len({key.split(".")[1] for key in tensors if key.startswith(f"layer{stage}.")}) for stage in (1, 2, 3, 4)
+def _transformer(
+    width: int, depth: int, heads: int, patch: int, *, kind: Literal["vit", "beit"] = "vit", layer_scale: bool = False
+) -> Backbone:
+    # A quarter of the depth apart: what classes need is more accessible in blocks before the last one
+    # (arXiv:2606.13896), and which of them helps differs by task.
+    levels = tuple(depth * quarter // 4 for quarter in (1, 2, 3, 4))
+    return Backbone(
+        kind=kind,
+        widths=(width,),
+        depths=(depth,),
+        levels=levels,
+        strides=(patch,) * len(levels),
+        cell_centre=patch / 2,
+        # Three or four patches, so that what is kept of a window sees context on every side; all but ViT-H/14 and
+        # DINOv2's have patches of 16.
+        halo=48 if patch == 16 else 56,
+        patch=patch,
+        heads=heads,
+        layer_scale=layer_scale,
     )
-    width = tensors["layer1.0.conv1.weight"].shape[0] if "layer1.0.conv1.weight" in tensors else 0
-    bottleneck = "layer1.0.conv3.weight" in tensors
-    for name, shape in BACKBONES.items():
-        if (shape.bottleneck, shape.blocks, shape.channels[0]) == (bottleneck, blocks, width):
-            return name
-    return None
+
+
+# ResNets: He et al. 2016 (arXiv:1512.03385), table 1; resnet18w32 halves the channels of ResNet-18.
+# Transformers: width, depth and heads of zhu-xlab/SSL4EO-S12@2156913c, src/benchmark/pretrain_ssl/models/
+# (moco_v3/vits.py:115, mae/models_mae.py:225-261, data2vec/modeling_finetune.py) and of DINOv2 (arXiv:2304.07193) for
+# SoftCon. ViT-S has 6 heads in MoCo-v3 too, where the original has 12.
+BACKBONES: dict[str, Backbone] = {
+    "resnet18w32": Backbone("resnet", (32, 64, 128, 256), (2, 2, 2, 2)),
+    "resnet18": Backbone("resnet", (64, 128, 256, 512), (2, 2, 2, 2)),
+    # Sixteen blocks see farther than eight.
+    "resnet50": Backbone("resnet", (64, 128, 256, 512), (3, 4, 6, 3), bottleneck=True, halo=128),
+    "vits16": _transformer(384, 12, 6, 16),
+    "vitb16": _transformer(768, 12, 12, 16),
+    "vitl16": _transformer(1024, 24, 16, 16),
+    "vith14": _transformer(1280, 32, 16, 14),
+    "vits14": _transformer(384, 12, 6, 14, layer_scale=True),
+    "vitb14": _transformer(768, 12, 12, 14, layer_scale=True),
+    "beits16": _transformer(384, 12, 6, 16, kind="beit"),
+}

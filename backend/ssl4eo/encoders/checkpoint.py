@@ -1,108 +1,160 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Read a checkpoint file safely and find the encoder's tensors in it."""
+"""Open a file of weights safely: nothing in it is run, and nothing grows beyond the size of the file."""
 
 from __future__ import annotations
 
-import argparse
 import pickle
-from dataclasses import dataclass
+import re
+import threading
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
-from ssl4eo.encoders.backbone import build_backbone, identify_backbone
 from ssl4eo.errors import InputError
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+__all__ = ["is_archive", "read_document"]
 
-    from torch import Tensor, nn
-
-__all__ = ["Checkpoint", "read_checkpoint"]
-
-# Where the writers of SSL4EO-S12 put the tensors, in the order in which loaders prefer them, and what they prefix
-# (zhu-xlab/SSL4EO-S12@2156913c: pretrain_moco_v2_s2c.py:377, pretrain_dino_s2c.py:346, models/mae/util/misc.py:303).
-_CONTAINERS = ("state_dict", "teacher", "model")
-_PREFIXES = ("module.encoder_q.", "module.base_encoder.", "module.backbone.", "backbone.", "module.", "")
-# Tensors that belong to a projection head and not to the encoder.
-_HEADS = ("fc.", "head.")
+_ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
+_HEAD = 512
+# What torch.jit.save adds to a torch archive: the compiled code and its constants.
+_SCRIPT_ENTRY = re.compile(r"(^|/)(code/|constants\.pkl$)")
 
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """A network with its weights, and what the file says of itself."""
+class _Inert:
+    """Stands for a value of a checkpoint that no encoder needs; holds and does nothing."""
 
-    network: nn.Module
-    backbone: str
-    in_chans: int
-    card: dict[str, Any]
+    def __init__(self, *_: Any) -> None: ...
+
+    def __setstate__(self, state: Any) -> None: ...
 
 
-def read_checkpoint(path: str | Path, arch: str | None = None) -> Checkpoint:
-    """Read a ResNet encoder from a training checkpoint, a backbone file or a flat state dict.
+# What the released full checkpoints hold besides tensors and plain containers: the command line of DINO, MAE and
+# data2vec (args, an argparse.Namespace: zhu-xlab/SSL4EO-S12@2156913c, pretrain_ssl/pretrain_dino_s2c.py:346 and
+# models/mae/util/misc.py:303) and numpy scalars in it or in a scheduler's state, by the names of numpy 1 and 2.
+_INERT: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
+    (_Inert, name)
+    for name in (
+        "argparse.Namespace",
+        "numpy.dtype",
+        "numpy.core.multiarray.scalar",
+        "numpy._core.multiarray.scalar",
+        *(f"numpy.dtypes.{kind}DType" for kind in ("Bool", "Int32", "Int64", "Float32", "Float64")),
+    )
+]
+# torch keeps its list of allowed names per process; two loads that enter and leave it at once would disturb each other.
+_ALLOWING = threading.Lock()
 
-    Nothing but tensors, plain containers and `argparse.Namespace` is unpickled.
+
+def read_document(path: Path, *, mapped: bool = True) -> Any:
+    """Return what a torch or safetensors file holds: usually nested dictionaries with tensors.
+
+    Args:
+        path: the file.
+        mapped: leave the tensors of a torch archive in the file until they are read; then copy what is kept.
 
     Raises:
-        InputError: when the file is missing, unreadable or unsafe, or encoder tensors are missing or of a wrong shape.
+        InputError: when the file is missing, cut off, no file of weights, or could run code or fill the memory.
     """
-    document = _load(Path(path))
-    tensors = _encoder_tensors(document)
-    backbone = arch or identify_backbone(tensors)
-    if backbone is None:
-        known = ", ".join(sorted(tensors)[:3]) or "no tensor at all"
-        raise InputError(
-            f"{path} holds no encoder that is known here (its tensors begin with: {known}); "
-            "use a ResNet checkpoint of SSL4EO-S12 or of `ssl4eo pretrain`."
-        )
-    stem = tensors.get("conv1.weight")
-    in_chans = int(stem.shape[1]) if stem is not None and stem.ndim == 4 else 13
-    network = build_backbone(backbone, in_chans)
-    _fill(network, tensors, path, backbone)
-    card = document.get("card") if isinstance(document, dict) else None
-    return Checkpoint(network.eval(), backbone, in_chans, card if isinstance(card, dict) else {})
+    head = _head(path)
+    if head.startswith(_ZIP):
+        _check_archive(path)
+        return _torch_load(path, mapped=mapped)
+    if _is_safetensors(head, path.stat().st_size):
+        return _safetensors_load(path)
+    if head.startswith(_PICKLE):
+        return _torch_load(path, mapped=False)
+    raise InputError(_what_else(path, head))
 
 
-def _load(path: Path) -> Any:
-    if not path.is_file():
-        raise InputError(f"{path} does not exist; check the path of the weights.")
+def is_archive(path: Path) -> bool:
+    """Return whether a file is what torch.save writes since 2020, whose tensors can be mapped."""
+    return _head(path).startswith(_ZIP)
+
+
+def _head(path: Path) -> bytes:
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; name the file with the weights.")
     try:
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+        with path.open("rb") as stream:
+            head = stream.read(_HEAD)
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist; check the path of the weights.") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); check its permissions and its disk.") from error
+    if not head:
+        raise InputError(f"{path} is empty, not a whole checkpoint file; copy or download it again.")
+    return head
+
+
+def _is_safetensors(head: bytes, size: int) -> bool:
+    """Tell by the first bytes: the length of the header (8 bytes, little-endian), then the header, a JSON object."""
+    return head[8:9] == b"{" and int.from_bytes(head[:8], "little") + 8 <= size
+
+
+def _what_else(path: Path, head: bytes) -> str:
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if text.startswith((b"<!doctype", b"<html", b"<head", b"<?xml", b"<!--")):
+        return (
+            f"{path} is a web page and no weights: the server answered with a notice or a sign-in; "
+            "open the address in a browser and save the file from there."
+        )
+    if text.startswith(b"version https://git-lfs"):
+        return f"{path} is a Git LFS pointer and no weights; fetch the file itself with `git lfs pull`."
+    if head[8:9] == b"{":
+        return f"{path} is not a whole safetensors file; copy or download it again."
+    return (
+        f"{path} holds no weights (it begins with {head[:8]!r}); use a .pth or .safetensors file, "
+        "unpacked where it came in an archive."
+    )
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse archives that torch.save did not write, before anything in them is read."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise InputError(f"{path} is not a whole checkpoint file; copy or download it again.") from error
+    if any(_SCRIPT_ENTRY.search(entry.filename) for entry in entries):
         raise InputError(
-            f"{path} was not opened: it is no checkpoint, or it holds more than tensors and plain values, "
-            "which could run code; get the weights from their authors' page."
+            f"{path} is a TorchScript program, which would run code of its own; use the file with the plain weights."
+        )
+    if not any(entry.filename.endswith("data.pkl") for entry in entries):
+        raise InputError(f"{path} is a zip archive without a checkpoint's tables; unpack it and use the file in it.")
+    unpacked, size = sum(entry.file_size for entry in entries), path.stat().st_size
+    # torch.save stores entries as they are, so that whatever grows when unpacked was made to.
+    if unpacked > size or any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        raise InputError(
+            f"{path} is a compressed archive that unpacks from {size} to {unpacked} bytes, which no checkpoint does; "
+            "get the weights from their authors' page."
+        )
+
+
+def _torch_load(path: Path, *, mapped: bool) -> Any:
+    try:
+        with _ALLOWING, torch.serialization.safe_globals(_INERT):
+            return torch.load(str(path), map_location="cpu", weights_only=True, mmap=mapped)
+    except pickle.UnpicklingError as error:
+        wanted = re.search(r"GLOBAL (\S+)", str(error))
+        if wanted is None:
+            raise InputError(f"{path} is not a whole checkpoint file; copy or download it again.") from error
+        raise InputError(
+            f"{path} was not opened: it asks for {wanted[1]}, which could run code; "
+            "get the weights from their authors' page."
         ) from error
-    except (RuntimeError, EOFError, KeyError, ValueError, OSError) as error:
+    # A damaged pickle can ask its reader for anything: the reader fails with whatever that runs into.
+    except Exception as error:
         raise InputError(f"{path} is not a whole checkpoint file; copy or download it again.") from error
 
 
-def _encoder_tensors(document: Any) -> dict[str, Tensor]:
-    container = document if isinstance(document, dict) else {}
-    for name in _CONTAINERS:
-        if isinstance(container.get(name), dict):
-            container = container[name]
-            break
-    tensors = {key: value for key, value in container.items() if isinstance(value, torch.Tensor)}
-    for prefix in _PREFIXES:
-        chosen = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-        if "conv1.weight" in chosen:
-            return {key: value for key, value in chosen.items() if not key.startswith(_HEADS)}
-    return tensors
+def _safetensors_load(path: Path) -> dict[str, torch.Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
 
-
-def _fill(network: nn.Module, tensors: Mapping[str, Tensor], path: str | Path, backbone: str) -> None:
-    wanted = network.state_dict()
-    # Files from before 2018 lack BatchNorm's step counter, which inference does not use.
-    missing = [key for key in wanted if key not in tensors and not key.endswith("num_batches_tracked")]
-    wrong = [
-        f"{key} {tuple(tensors[key].shape)} instead of {tuple(value.shape)}"
-        for key, value in wanted.items()
-        if key in tensors and tensors[key].shape != value.shape
-    ]
-    if missing or wrong:
-        fault = f"{len(missing)} tensors are missing, first {missing[0]}" if missing else f"wrong shape: {wrong[0]}"
-        raise InputError(f"{path} does not fit a {backbone} ({fault}); use the file that belongs to this encoder.")
-    network.load_state_dict({**wanted, **{key: tensors[key] for key in wanted if key in tensors}})
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path} is not a whole safetensors file; copy or download it again.") from error

@@ -1,31 +1,42 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""An encoder: reflectance in, a pyramid of features out."""
+"""An encoder: reflectance or decibels in, a pyramid of features out."""
 
 from __future__ import annotations
 
-import hashlib
+import threading
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.nn import functional
 
-from ssl4eo.bands import S2_BANDS
+from ssl4eo.encoders.architecture import EPSILON, check_size, load_network
 from ssl4eo.encoders.backbone import BACKBONES
-from ssl4eo.encoders.cards import DEFAULT_ENCODER, Card, Method, Scaling, get_card
-from ssl4eo.encoders.checkpoint import read_checkpoint
+from ssl4eo.encoders.cards import Card, get_card
 from ssl4eo.encoders.device import choose_device, choose_precision
+from ssl4eo.encoders.filecard import card_by_checksum, card_for_file
+from ssl4eo.encoders.layout import load_tensors, read_layout
+from ssl4eo.encoders.positions import InputSize
+from ssl4eo.encoders.weights import require
+from ssl4eo.encoders.weights.records import checksum
 from ssl4eo.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
     from torch import Tensor, nn
 
 __all__ = ["Encoder", "load_checkpoint", "load_encoder"]
 
+# How many blocks DINO's linear probe reads (n_last_blocks in SSL4EO-S12@2156913c,
+# transfer_classification/linear_BE_dino.py:228-233).
+_LAST_BLOCKS = 4
+
 
 class Encoder:
-    """A card and its network on a device, in inference mode."""
+    """A card and its network on a device, in inference mode; a transformer must come with the tables of its file."""
 
     def __init__(
         self,
@@ -40,124 +51,136 @@ class Encoder:
         self.precision, self._dtype = choose_precision(precision, self.device)
         self.weights_sha256 = weights_sha256
         self.backbone = BACKBONES[card.backbone]
-        self.network = network.eval().to(self.device).to(memory_format=torch.channels_last)
+        self.network: Any = network.eval().to(self.device)
+        self._input_size: InputSize | None = None
+        self._one_at_a_time = threading.Lock()
+        if self.backbone.kind == "resnet":
+            self.network.to(memory_format=torch.channels_last)
+        else:
+            self._input_size = InputSize(self.network, self.backbone, card.method)
         self._mean = torch.tensor(card.scaling.mean or (0.0,), device=self.device).view(-1, 1, 1)
         self._std = torch.tensor(card.scaling.std or (1.0,), device=self.device).view(-1, 1, 1)
 
-    def normalise(self, reflectance: Tensor) -> Tensor:
-        """Turn reflectance, bands in the card's order, into network input.
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """Turn reflectance (Sentinel-2) or decibels (Sentinel-1) into network input, by the rule of the card.
 
         Args:
-            reflectance: (..., C, H, W) float32.
+            pixels: (..., C, H, W) float32, bands in the card's order.
 
         Returns:
             The same shape, on the encoder's device.
         """
-        return (reflectance.to(self.device).clamp(0, 1) - self._mean) / self._std
+        pixels = pixels.to(self.device)
+        if self.card.scaling.rule == "two-sigma":
+            # Two deviations on either side of the mean become [0, 1] (SSL4EO-S12@2156913c, ssl4eo_dataset.py:36-41).
+            return ((pixels - (self._mean - 2 * self._std)) / (4 * self._std)).clamp(0, 1)
+        clipped = pixels.clamp(0, 1)
+        return clipped if self.card.scaling.rule == "clip" else (clipped - self._mean) / self._std
 
     @torch.inference_mode()
     def pyramid(self, x: Tensor) -> list[tuple[int, Tensor]]:
         """Return (stride, features (B, C_l, H / stride, W / stride) float32) per level, finest first.
 
+        A ResNet gives its four stages; a transformer some of its blocks, all at the stride of its patch and after the
+        final norm (BEiT's as they are: its files hold no norm that was trained with the blocks).
+
         Args:
             x: normalised (B, C, H, W).
 
         Raises:
-            InputError: when x has another number of bands than the card.
+            InputError: when x has another number of bands than the card, or a size that the network does not take.
         """
-        with self._autocast():
-            intermediates = cast("Callable[..., list[Tensor]]", self.network.forward_intermediates)
-            maps = intermediates(self._checked(x), indices=[1, 2, 3, 4], intermediates_only=True)
+        with self._running(x) as images:
+            if self.backbone.kind == "resnet":
+                maps = self.network.forward_intermediates(
+                    images, indices=list(self.backbone.levels), intermediates_only=True
+                )
+            else:
+                maps = self._blocks(images, [level - 1 for level in self.backbone.levels])
         return list(zip(self.card.strides, (level.float() for level in maps), strict=True))
 
     @torch.inference_mode()
     def pooled(self, x: Tensor) -> Tensor:
-        """Return one vector per image, (B, D) float32: the mean over the last level, as the authors of MoCo used.
+        """Return one vector per image, (B, D) float32: what the authors take for linear probing (`Card.pooling`).
 
         Args:
             x: normalised (B, C, H, W).
 
         Raises:
-            InputError: when x has another number of bands than the card.
+            InputError: as `pyramid`.
         """
-        with self._autocast():
-            pooled: Tensor = self.network(self._checked(x))
-        return pooled.float()
+        pooling = self.card.pooling
+        with self._running(x) as images:
+            if pooling == "cls-last4":
+                depth = self.backbone.depths[0]
+                levels = self._blocks(images, list(range(depth - _LAST_BLOCKS, depth)), prefix=True)
+                return torch.cat([tokens[:, 0].float() for _, tokens in levels], dim=1)
+            features: Tensor = self.network.forward_features(images).float()
+        if pooling == "average":
+            return features.mean(dim=(2, 3))
+        if pooling == "cls":
+            return features[:, 0]
+        pooled = features[:, 1:].mean(dim=1)
+        return functional.layer_norm(pooled, pooled.shape[1:], eps=EPSILON)
 
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, dtype=self._dtype, enabled=self._dtype != torch.float32)
+    def _blocks(self, images: Tensor, indices: list[int], *, prefix: bool = False) -> Any:
+        return self.network.forward_intermediates(
+            images, indices=indices, return_prefix_tokens=prefix, norm=True, intermediates_only=True
+        )
 
-    def _checked(self, x: Tensor) -> Tensor:
+    @contextmanager
+    def _running(self, x: Tensor) -> Iterator[Tensor]:
+        """Check the input and yield it on the device; the network is set to its size and to the precision meanwhile."""
         if x.ndim != 4 or x.shape[1] != len(self.card.bands):
             raise InputError(
                 f"The input has the shape {tuple(x.shape)}, but {self.card.id} takes (batch, {len(self.card.bands)}, "
                 "height, width); give its bands in the order of its card."
             )
-        return x.to(self.device, memory_format=torch.channels_last)
+        height, width = x.shape[2:]
+        check_size(self.backbone, height, width)
+        with self._one_at_a_time:
+            if self._input_size is not None:
+                self._input_size.fit(height, width)
+            with torch.autocast(self.device.type, dtype=self._dtype, enabled=self._dtype != torch.float32):
+                yield x.to(self.device, memory_format=torch.channels_last)
 
 
 def load_encoder(encoder_id: str, device: str = "auto", precision: str = "auto") -> Encoder:
     """Load an encoder by the id of its card.
 
     Raises:
-        InputError: for an unknown id, missing weights, or a file whose checksum is not the card's.
+        InputError: for an unknown id, missing weights, or a file that is not the card's.
     """
     card = get_card(encoder_id)
-    path = card.weights_path
-    if path is None:
-        raise InputError(f"The weights of {encoder_id} are not on this computer ({card.file}); restore that file.")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    if card.sha256 is not None and digest != card.sha256:
-        raise InputError(f"{path} is not the file that the card of {encoder_id} names (sha256 {digest}); restore it.")
-    checkpoint = read_checkpoint(path, card.backbone)
-    if checkpoint.in_chans != len(card.bands):
-        raise InputError(f"{path} takes {checkpoint.in_chans} bands, but its card lists {len(card.bands)}; restore it.")
-    return Encoder(card, checkpoint.network, device, precision, digest)
+    local = require(card)
+    layout, tensors, _ = read_layout(local.path, arch=card.backbone, in_chans=len(card.bands))
+    held = load_tensors(local.path, layout, tensors)
+    network = load_network(layout.backbone, layout.in_chans, held, local.path)
+    return Encoder(card, network, device, precision, local.sha256)
 
 
 def load_checkpoint(path: str | Path, method: str | None = None, arch: str | None = None) -> Encoder:
-    """Load an encoder from a checkpoint file, whatever its layout; `method` and `arch` only settle ties.
+    """Load an encoder from a file of weights, whatever its layout, on the CPU in float32.
 
-    A file written by `ssl4eo pretrain` brings its card; any other is taken as a 13-band SSL4EO-S12 encoder, whose
-    input is reflectance clipped to [0, 1].
+    A file whose checksum is published brings its card; one of `ssl4eo pretrain` what it says of itself; any other is
+    taken as the released encoder of the same method, backbone and bands, which `Encoder.card.note` says.
+
+    Args:
+        path: a training checkpoint, a backbone file or a flat dictionary, from torch.save or safetensors.
+        method: settles who wrote the file where it does not say: "moco", "moco-v3", "dino", "mae", "data2vec", ...
+        arch: must agree with the file: "resnet50", "vit_small", "vits16", ...; of a file with two encoders (DeCUR),
+            "resnet50-s1" takes the one for Sentinel-1.
 
     Raises:
-        InputError: when the file is no checkpoint, is unsafe, or does not fit a known network.
+        InputError: when the file is no file of weights, could run code, fits no known network, or contradicts a hint.
     """
-    checkpoint = read_checkpoint(path, arch)
-    if checkpoint.in_chans != len(S2_BANDS):
-        raise InputError(
-            f"{path} takes {checkpoint.in_chans} bands; only encoders of the {len(S2_BANDS)} Sentinel-2 "
-            "Level-1C bands are read."
-        )
-    card = _card_of(Path(path), checkpoint.backbone, checkpoint.card, method)
-    return Encoder(card, checkpoint.network, weights_sha256=hashlib.sha256(Path(path).read_bytes()).hexdigest())
-
-
-def _card_of(path: Path, backbone: str, stored: dict[str, Any], method: str | None) -> Card:
-    if stored.get("method"):
-        scaling = get_card(DEFAULT_ENCODER).scaling
-    else:
-        scaling = Scaling(source="zhu-xlab/SSL4EO-S12@2156913c, ssl4eo_dataset.py:114: DN / 10000 in [0, 1]")
-    stated = method or stored.get("method") or "moco"
-    if stated not in get_args(Method):
-        raise InputError(f"There is no method {stated!r}; choose one of: {', '.join(get_args(Method))}.")
-    return Card(
-        id=path.stem,
-        title=path.name,
-        method=cast("Method", stated),
-        backbone=backbone,
-        sensor="S2",
-        level="L1C",
-        bands=S2_BANDS,
-        gsd=10.0,
-        strides=BACKBONES[backbone].strides,
-        pooling="mean over the last level",
-        scaling=scaling,
-        size_mb=path.stat().st_size / 1e6,
-        license="see the weights' authors",
-        attribution="see the weights' authors",
-        citation="Wang et al. 2023, doi:10.1109/MGRS.2023.3281651",
-        note="Loaded from a file.",
-        training=stored,
-    )
+    path = Path(path)
+    layout, tensors, stored = read_layout(path, method, arch)
+    digest = checksum(path)
+    released = card_by_checksum(digest)
+    if released is not None and released.method != layout.method:
+        if method is not None:
+            raise InputError(f"{path} has the checksum of {released.id}; leave the method {method!r} out.")
+        layout = replace(layout, methods=(released.method,))
+    network = load_network(layout.backbone, layout.in_chans, load_tensors(path, layout, tensors), path)
+    return Encoder(card_for_file(path, layout, stored, released), network, weights_sha256=digest)

@@ -84,7 +84,7 @@ def read_reflectance(path: str | Path, bands: Sequence[str] | None = None) -> ND
 def _load_one(path: str | Path, bands: Sequence[str] | None) -> Pixels:
     info = inspect(path)
     overrule = None
-    if bands is not None and not any(info.bands):
+    if bands is not None and not info.named:
         if len(bands) != len(info.bands):
             raise InputError(
                 f"{path} has {len(info.bands)} bands, but {len(bands)} names were given; name each band once."

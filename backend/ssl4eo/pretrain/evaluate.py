@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ssl4eo.encoders.backbone import build_backbone
+from ssl4eo.encoders.architecture import build_network
 from ssl4eo.encoders.encoder import Encoder, load_checkpoint, load_encoder
 from ssl4eo.errors import InputError
 from ssl4eo.jobs import Progress, no_progress, part
@@ -114,7 +114,7 @@ def _load(encoder: str | Path) -> Encoder:
 def _random_like(encoder: Encoder, seed: int) -> Encoder:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        network = build_backbone(encoder.card.backbone, len(encoder.card.bands))
+        network = build_network(encoder.card.backbone, len(encoder.card.bands))
     return Encoder(encoder.card, network, str(encoder.device))
 
 

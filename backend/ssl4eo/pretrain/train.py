@@ -18,7 +18,7 @@ import torch
 
 import ssl4eo
 from ssl4eo.bands import S2_BANDS
-from ssl4eo.encoders.backbone import build_backbone
+from ssl4eo.encoders.architecture import build_network
 from ssl4eo.encoders.device import choose_device
 from ssl4eo.errors import InputError, Ssl4eoError
 from ssl4eo.files import atomic_file
@@ -79,7 +79,7 @@ def pretrain(
     start = time.monotonic()
     with atomic_file(out) as temporary, _seeded(seed):
         pixels = load_pixels(scenes, bands=bands, progress=part(progress, 0, _LOADING))
-        network = build_method(method, build_backbone(_BACKBONE, len(S2_BANDS)), batch)
+        network = build_method(method, build_network(_BACKBONE, len(S2_BANDS)), batch)
         source = CropSource(pixels, network.region)
         losses = _train(network.to(where), source, steps, batch, seed, part(progress, _LOADING, 1))
         card = {

@@ -9,23 +9,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ssl4eo.encoders.cards import DEFAULT_ENCODER
+from ssl4eo.service.bodies import JobBody, PathText, Strict
+from ssl4eo.service.weights import WeightsDownloadJob, WeightsImportJob, WeightsVerifyJob
 
 if TYPE_CHECKING:
     from ssl4eo.jobs import Progress
+    from ssl4eo.scenes.overrules import Overrules
 
-__all__ = ["ClassifyJob", "EncodeJob", "InspectRequest", "JobRequest"]
+__all__ = ["ClassifyJob", "EncodeJob", "HarmoniseJob", "InspectRequest", "JobRequest"]
 
-
-def _path_text(text: str) -> str:
-    if "\0" in text:
-        raise ValueError("a path cannot hold a NUL character")
-    return text
-
-
-PathText = Annotated[str, Field(min_length=1), AfterValidator(_path_text)]
 BandIndex = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,4}$")]
 FourIntegers = Annotated[list[int], Field(min_length=4, max_length=4)]
 FourNumbers = Annotated[list[float], Field(min_length=4, max_length=4)]
@@ -40,28 +35,44 @@ def _four(values: list[_Number] | None) -> tuple[_Number, _Number, _Number, _Num
     return None if values is None else (values[0], values[1], values[2], values[3])
 
 
-class _Strict(BaseModel):
-    """No unknown names, no silent conversions, no infinite numbers."""
+class _OverruleParams(Strict):
+    """What the user knows better than the file."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class _SceneParams(_Strict):
-    """Which image, and what the user knows better than the file."""
-
-    scene: PathText
     bands: dict[BandIndex, str] | None = None
     scale: float | None = None
     offset: float | None = None
+    nodata: float | None = None
+    level: str | None = None
+    unit: str | None = None
 
-    def overrules(self) -> dict[str, Any]:
+    def overrules(self) -> Overrules:
         """Return the keyword arguments that overrule what `inspect` finds in the file."""
         bands = {int(index): name for index, name in self.bands.items()} if self.bands else None
-        return {"bands": bands, "scale": self.scale, "offset": self.offset}
+        return {
+            "bands": bands,
+            "scale": self.scale,
+            "offset": self.offset,
+            "nodata": self.nodata,
+            "level": self.level,
+            "unit": self.unit,
+        }
+
+
+class _SceneParams(_OverruleParams):
+    """Which image, and what the user knows better than its file."""
+
+    scene: PathText
 
 
 class InspectRequest(_SceneParams):
     """The body of `POST /inspect`."""
+
+
+class AdditionParams(_OverruleParams):
+    """A further encoder, on its own scene or on the first one."""
+
+    encoder: str
+    scene: PathText | None = None
 
 
 class EncodeParams(_SceneParams):
@@ -69,13 +80,20 @@ class EncodeParams(_SceneParams):
 
     out: PathText
     encoder: str = DEFAULT_ENCODER
+    add: list[AdditionParams] = Field(default_factory=list)
     window: FourIntegers | None = None
     bbox: FourNumbers | None = None
     device: str = "auto"
     precision: str = "auto"
 
 
-class ClassifyParams(_Strict):
+class HarmoniseParams(_SceneParams):
+    """What `harmonise` needs."""
+
+    out: PathText
+
+
+class ClassifyParams(Strict):
     """What `classify` needs."""
 
     features: PathText
@@ -87,7 +105,7 @@ class ClassifyParams(_Strict):
     report: PathText | None = None
 
 
-class EncodeJob(_Strict):
+class EncodeJob(JobBody):
     """A scene becomes a feature set."""
 
     kind: Literal["encode"]
@@ -95,13 +113,14 @@ class EncodeJob(_Strict):
 
     def run(self, progress: Progress) -> dict[str, Any]:
         """Encode the scene and return what `ssl4eo encode --json` prints."""
-        from ssl4eo.features import encode
+        from ssl4eo.features import Addition, encode
 
         p = self.params
         return encode(
             p.scene,
             p.out,
             encoder=p.encoder,
+            add=[Addition(more.encoder, more.scene, more.overrules()) for more in p.add],
             device=p.device,
             precision=p.precision,
             window=_four(p.window),
@@ -111,7 +130,21 @@ class EncodeJob(_Strict):
         )
 
 
-class ClassifyJob(_Strict):
+class HarmoniseJob(JobBody):
+    """A scene becomes one GeoTIFF that needs no explanation."""
+
+    kind: Literal["harmonise"]
+    params: HarmoniseParams
+
+    def run(self, progress: Progress) -> dict[str, Any]:
+        """Harmonise the scene and return what `ssl4eo harmonise --json` prints."""
+        from ssl4eo.scenes import harmonise
+
+        p = self.params
+        return harmonise(p.scene, p.out, progress=progress, **p.overrules())
+
+
+class ClassifyJob(JobBody):
     """A feature set and samples become a class map."""
 
     kind: Literal["classify"]
@@ -134,4 +167,7 @@ class ClassifyJob(_Strict):
         )
 
 
-JobRequest = Annotated[EncodeJob | ClassifyJob, Field(discriminator="kind")]
+JobRequest = Annotated[
+    EncodeJob | HarmoniseJob | ClassifyJob | WeightsDownloadJob | WeightsImportJob | WeightsVerifyJob,
+    Field(discriminator="kind"),
+]

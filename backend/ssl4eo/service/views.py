@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The routes: health, models, inspect, and jobs with progress and cancel."""
+"""The routes: health, models, inspect, weights, and jobs with progress and cancel."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from fastapi.responses import StreamingResponse
 from ssl4eo import __version__
 from ssl4eo.jobs import Job, JobQueue
 from ssl4eo.service.kinds import InspectRequest, JobRequest
+from ssl4eo.service.weights import make_weights_router
 
 __all__ = ["PROTOCOL", "make_router"]
 
@@ -27,6 +28,7 @@ def make_router(queue: JobQueue) -> APIRouter:
     the answers to others.
     """
     router = APIRouter()
+    router.include_router(make_weights_router())
 
     @router.get("/health")
     def health() -> dict[str, Any]:
@@ -37,8 +39,9 @@ def make_router(queue: JobQueue) -> APIRouter:
     def models() -> dict[str, Any]:
         """List the encoders, and whether their weights are on this computer."""
         from ssl4eo.encoders.cards import load_cards
+        from ssl4eo.encoders.weights import describe
 
-        return {"models": [card.to_dict() for card in load_cards().values()]}
+        return {"models": [describe(card) for card in load_cards().values()]}
 
     @router.post("/inspect")
     def inspect_scene(request: InspectRequest) -> dict[str, Any]:
@@ -50,7 +53,7 @@ def make_router(queue: JobQueue) -> APIRouter:
     @router.post("/jobs", status_code=202)
     def submit(request: JobRequest) -> dict[str, Any]:
         """Queue a job and answer at once."""
-        return queue.submit(request.kind, request.run).to_dict()
+        return queue.submit(request.kind, request.run, request.lane).to_dict()
 
     @router.get("/jobs/{job_id}")
     def job_state(job_id: str) -> dict[str, Any]:

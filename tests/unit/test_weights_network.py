@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Proxies, certificates and redirects, as the environment and the servers have them."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from ssl4eo.encoders.cards import Card, WeightFile, get_card
+from ssl4eo.encoders.weights.client import shown
+from ssl4eo.encoders.weights.download import DownloadError, download
+from ssl4eo.encoders.weights.transfer import Patience
+from ssl4eo.errors import InputError
+from weight_server import Behaviour, File, WeightServer, forwarding_proxy
+
+BODY = b"weights" * 1000
+SHA256 = hashlib.sha256(BODY).hexdigest()
+CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+ONCE = Patience(tries=1, connect=5, stall=5)
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL4EO_WEIGHTS", str(tmp_path / "weights"))
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", *CERTIFICATES, "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+def card_at(url: str) -> Card:
+    file = WeightFile("w.pth", "flat", url=url, sha256=SHA256)
+    return msgspec.structs.replace(get_card("moco-resnet18-s2"), files=(file,))
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a company's own authority (ca.pem) and a server's certificate that it signed (server.pem)."""
+    if shutil.which("openssl") is None:
+        pytest.skip("there is no openssl here to make certificates with")
+    folder = tmp_path_factory.mktemp("authority")
+    (folder / "names").write_text("subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n")
+    for arguments in (
+        (
+            "req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN=Company -keyout ca.key -out ca.pem "
+            "-addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,cRLSign"
+        ),
+        "req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout server.key -out server.csr",
+        "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 3650 -extfile names -out server.crt",
+    ):
+        subprocess.run(["openssl", *arguments.split()], cwd=folder, check=True, capture_output=True)
+    (folder / "server.pem").write_text((folder / "server.key").read_text() + (folder / "server.crt").read_text())
+    return folder
+
+
+@pytest.fixture
+def secure(authority: Path) -> Iterator[WeightServer]:
+    with WeightServer(authority / "server.pem") as server:
+        server.files["/w.pth"] = File(BODY)
+        yield server
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused_at_once(secure: WeightServer) -> None:
+    with pytest.raises(DownloadError) as caught:
+        download(card_at(f"{secure.url}/w.pth"))
+    assert f"{secure.url}/w.pth has a certificate that this computer does not trust" in str(caught.value)
+    assert "name its certificate in SSL_CERT_FILE" in str(caught.value)
+    assert secure.asked == []
+
+
+@pytest.mark.parametrize("variable", CERTIFICATES)
+def test_a_company_certificate_is_named_by_the_environment(
+    secure: WeightServer, authority: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, str(authority / "ca.pem"))
+    assert download(card_at(f"{secure.url}/w.pth"))["sha256"] == SHA256
+
+
+def test_a_folder_of_certificates_serves_too(
+    secure: WeightServer, authority: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "certs").mkdir()
+    shutil.copy(authority / "ca.pem", tmp_path / "certs")
+    subprocess.run(["openssl", "rehash", str(tmp_path / "certs")], check=True, capture_output=True)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "certs"))
+    assert download(card_at(f"{secure.url}/w.pth"))["sha256"] == SHA256
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_certificates_that_cannot_be_read_are_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
+) -> None:
+    if content is not None:
+        (tmp_path / "ca.pem").write_text(content)
+    monkeypatch.setenv("CURL_CA_BUNDLE", str(tmp_path / "ca.pem"))
+    with pytest.raises(InputError, match=r"CURL_CA_BUNDLE names .*ca\.pem, which cannot be read as certificates"):
+        download(card_at("https://localhost:1/w.pth"), patience=ONCE)
+
+
+def test_an_encrypted_address_never_leads_to_one_that_is_not(
+    secure: WeightServer, authority: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority / "ca.pem"))
+    with WeightServer() as plain:
+        plain.files["/w.pth"] = File(BODY)
+        secure.behave("/w.pth", Behaviour(status=302, headers={"Location": f"{plain.url}/w.pth?sig=1"}))
+        with pytest.raises(DownloadError, match=f"leads to {plain.url}/w.pth, which is not encrypted"):
+            download(card_at(f"{secure.url}/w.pth"))
+        assert plain.asked == []
+
+
+def test_a_circle_of_redirects_ends() -> None:
+    with WeightServer() as server:
+        server.files["/w.pth"] = File(BODY)
+        server.behave("/w.pth", *[Behaviour(status=302, headers={"Location": "/w.pth"})] * 30)
+        with pytest.raises(DownloadError, match=r"w\.pth leads in a circle"):
+            download(card_at("https://x.example/w.pth"), mirror=server.url)
+
+
+def test_the_environment_names_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    proxy = forwarding_proxy(seen)
+    try:
+        with WeightServer() as server:
+            server.files["/w.pth"] = File(BODY)
+            monkeypatch.setenv("HTTP_PROXY", f"http://user:geheim@127.0.0.1:{proxy.server_address[1]}")
+            download(card_at("https://x.example/w.pth"), mirror=server.url)
+            assert seen == [f"{server.url}/w.pth"]
+            assert "authorization" not in server.asked[0].headers
+    finally:
+        proxy.shutdown()
+        proxy.server_close()
+
+
+def test_no_proxy_is_heeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    with WeightServer() as server:
+        server.files["/w.pth"] = File(BODY)
+        monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+        monkeypatch.setenv("NO_PROXY", "localhost")
+        assert download(card_at("https://x.example/w.pth"), mirror=server.url)["sha256"] == SHA256
+
+
+@pytest.mark.parametrize("proxy", ["gopher://anna:geheim@127.0.0.1:9", "http://anna:geheim@[::1"])
+def test_a_proxy_that_cannot_be_used_is_said_without_its_password(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    with pytest.raises(InputError, match="The proxy that HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names") as caught:
+        download(card_at("https://x.example/w.pth"), patience=ONCE)
+    assert "geheim" not in str(caught.value)
+
+
+def test_a_proxy_that_wants_a_password_is_said() -> None:
+    with WeightServer() as server:
+        server.behave("/w.pth", Behaviour(status=407))
+        with pytest.raises(DownloadError, match="because the proxy wants a user and password"):
+            download(card_at("https://x.example/w.pth"), mirror=server.url)
+
+
+def test_nobody_at_an_address_is_said() -> None:
+    with WeightServer() as server:
+        gone = server.url
+    with pytest.raises(DownloadError, match=r"cannot be reached \(.*refused.*\) \(1 tries\)"):
+        download(card_at("https://x.example/w.pth"), mirror=gone, patience=ONCE)
+
+
+def test_what_is_shown_of_an_address() -> None:
+    assert shown("https://anna:geheim@x.example:8443/a/b.pth?token=1#top") == "https://x.example:8443/a/b.pth"
+    assert shown("http://[::1]:80/a") == "http://[::1]:80/a"
