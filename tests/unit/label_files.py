@@ -32,22 +32,32 @@ def cover(height: int, width: int, side: int, classes: int = 2) -> NDArray[np.in
     return (np.arange(height)[:, None] // side + np.arange(width)[None] // side) % classes
 
 
-def write_features(folder: Path, pixels: NDArray[np.float32], deep: dict[int, int] | None = None) -> Path:
+def write_features(
+    folder: Path,
+    pixels: NDArray[np.float32],
+    deep: dict[int, int] | None = None,
+    added: NDArray[np.float32] | None = None,
+) -> Path:
     """Write a feature set with the store's own writer.
 
     Level 0 is `pixels` (C, H, W), NaN where nodata; each deep level of stride s has deep[s] components: the first of
-    them is the mean of the first pixel component around the cell, the others are noise.
+    them is the mean of the first pixel component around the cell, the others are noise. The last level is `added`
+    (C, H, W), the pixels of another scene.
     """
     folder.mkdir(parents=True)
     grid = Grid(CRS.from_user_input(UTM), ORIGIN, pixels.shape[2], pixels.shape[1])
     rng = np.random.default_rng(0)
     entries = []
-    for index, (stride, components) in enumerate({1: len(pixels), **(deep or {})}.items()):
+    made = [(1, pixels), *((stride, None) for stride in deep or {}), *([] if added is None else [(1, added)])]
+    for index, (stride, given) in enumerate(made):
         cells = level_grid(grid, grid.window, stride, 0.5)
-        values = pixels if stride == 1 else _cells(pixels[0], cells.window.height, cells.window.width, stride)
-        if stride > 1:
-            noise = rng.normal(size=(components - 1, *values.shape)).astype(np.float32)
-            values = np.concatenate([values[None], noise])
+        components = (deep or {})[stride] if given is None else len(given)
+        if given is None:
+            first = _cells(pixels[0], cells.window.height, cells.window.width, stride)
+            noise = rng.normal(size=(components - 1, *first.shape)).astype(np.float32)
+            values = np.concatenate([first[None], noise])
+        else:
+            values = given
         quantiser = fit_quantiser(values.reshape(components, -1).T[np.isfinite(values[0]).ravel()])
         names = [f"c{number}" for number in range(components)]
         with LevelWriter(folder / f"level_{index}.tif", cells, names, quantiser) as writer:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ssl4eo.features.encode import encode
+from ssl4eo.features.encode import Addition, encode
 from ssl4eo.features.store import FeatureSet, Level
 
-__all__ = ["FeatureSet", "Level", "encode"]
+__all__ = ["Addition", "FeatureSet", "Level", "encode"]

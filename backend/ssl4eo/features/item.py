@@ -19,12 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ssl4eo.encoders.encoder import Encoder
-    from ssl4eo.features.projection import Projection
-    from ssl4eo.features.tiling import LevelGrid
-    from ssl4eo.grid import Window
-    from ssl4eo.scenes.scene import Scene
+    from ssl4eo.features.run import StoredLevel
+    from ssl4eo.grid import Grid, Window
+    from ssl4eo.scenes.info import SceneInfo
 
-__all__ = ["level_entries", "write_item"]
+__all__ = ["encoder_entry", "level_entries", "write_item"]
 
 _PROJECTION_FILE = "projection.npz"
 # SpatioTemporal Asset Catalog specification: https://github.com/radiantearth/stac-spec, item-spec, v1.0.0.
@@ -34,30 +33,61 @@ _COG_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
 _FINGERPRINT_BYTES = 1 << 20
 
 
-def level_entries(levels: Sequence[tuple[LevelGrid, list[str]]]) -> list[dict[str, Any]]:
-    """Return index, stride, file and number of components per level."""
+def level_entries(levels: Sequence[StoredLevel]) -> list[dict[str, Any]]:
+    """Return what each level is, in JSON form.
+
+    Per level: `level` (its number), `stride`, `file`, `components`, `scene` (number in `ssl4eo:scenes`), `encoder`
+    (id, or None for the pixels of the scene) and `block` (stage of a ResNet or block of a transformer, or None).
+    """
     return [
-        {"level": index, "stride": grid.stride, "file": f"level_{index}.tif", "components": len(names)}
-        for index, (grid, names) in enumerate(levels)
+        {
+            "level": level.index,
+            "stride": level.grid.stride,
+            "file": level.file,
+            "components": len(level.names),
+            "scene": level.scene,
+            "encoder": level.encoder,
+            "block": level.block,
+        }
+        for level in levels
     ]
+
+
+def encoder_entry(encoder: Encoder) -> dict[str, Any]:
+    """Return an encoder's card, the checksum of its weights and how it was run, in JSON form."""
+    return {
+        **encoder.card.to_dict(),
+        "weights_sha256": encoder.weights_sha256,
+        "device": str(encoder.device),
+        "precision": encoder.precision,
+    }
 
 
 def write_item(
     folder: Path,
     name: str,
-    scene: Scene,
-    encoder: Encoder,
+    grid: Grid,
     extent: Window,
-    levels: Sequence[tuple[LevelGrid, list[str]]],
+    scenes: Sequence[SceneInfo],
+    encoders: Sequence[dict[str, Any]],
+    levels: Sequence[StoredLevel],
     warnings: Sequence[str],
-    projections: Sequence[Projection],
 ) -> None:
-    """Write item.json and the projection beside the levels."""
-    _write_projection(folder / _PROJECTION_FILE, projections)
-    grid = scene.grid.subgrid(extent)
+    """Write item.json and the projections beside the levels.
+
+    Args:
+        folder: where the levels lie.
+        name: identifier of the item.
+        grid: that of level 0.
+        extent: its place in the first scene, in pixels.
+        scenes: the scenes, the first one first.
+        encoders: the `encoder_entry` of each encoder, the first one first.
+        levels: the levels in order.
+        warnings: sentences about the scenes and bands.
+    """
+    _write_projections(folder / _PROJECTION_FILE, levels)
     bbox = [round(value, 7) for value in transform_bounds(grid.crs, "EPSG:4326", *grid.bounds)]
     west, south, east, north = bbox
-    created = datetime.now(UTC).isoformat(timespec="seconds")
     entries = level_entries(levels)
     item = {
         "type": "Feature",
@@ -70,30 +100,20 @@ def write_item(
             "coordinates": [[[west, south], [east, south], [east, north], [west, north], [west, south]]],
         },
         "properties": {
-            "datetime": _datetime(scene.info.date) or created,
-            "created": created,
+            **_dates(scenes[0].date),
             "ssl4eo:software": f"ssl4eo {__version__}",
-            "ssl4eo:encoder": encoder.card.to_dict(),
-            "ssl4eo:weights_sha256": encoder.weights_sha256,
-            "ssl4eo:device": str(encoder.device),
-            "ssl4eo:precision": encoder.precision,
-            "ssl4eo:scene": {**scene.info.to_dict(), "fingerprint": _fingerprint(scene.info.path)},
-            "ssl4eo:date_known": _datetime(scene.info.date) is not None,
+            **_sources(scenes, encoders),
             "ssl4eo:window": [extent.col, extent.row, extent.width, extent.height],
             "ssl4eo:levels": entries,
             "ssl4eo:warnings": list(warnings),
-            "proj:code": scene.info.crs,
+            "proj:code": scenes[0].crs,
             "proj:shape": [extent.height, extent.width],
             "proj:transform": list(grid.transform)[:6],
         },
         "links": [],
         "assets": {
             **{
-                f"level_{entry['level']}": {
-                    "href": f"./{entry['file']}",
-                    "type": _COG_TYPE,
-                    "roles": ["data"],
-                }
+                f"level_{entry['level']}": {"href": f"./{entry['file']}", "type": _COG_TYPE, "roles": ["data"]}
                 for entry in entries
             },
             "projection": {"href": f"./{_PROJECTION_FILE}", "roles": ["metadata"]},
@@ -102,13 +122,33 @@ def write_item(
     (folder / ITEM).write_text(json.dumps(item, indent=1), encoding="utf-8")
 
 
-def _write_projection(path: Path, projections: Sequence[Projection]) -> None:
+def _sources(scenes: Sequence[SceneInfo], encoders: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the first scene and encoder, which name the set, and the lists of all."""
+    described = [{**info.to_dict(), "fingerprint": _fingerprint(info)} for info in scenes]
+    first = dict(encoders[0])
+    run = {f"ssl4eo:{key}": first.pop(key) for key in ("weights_sha256", "device", "precision")}
+    return {
+        "ssl4eo:encoder": first,
+        **run,
+        "ssl4eo:scene": described[0],
+        "ssl4eo:encoders": list(encoders),
+        "ssl4eo:scenes": described,
+    }
+
+
+def _write_projections(path: Path, levels: Sequence[StoredLevel]) -> None:
     arrays = {}
-    for level, projection in enumerate(projections, start=1):
-        arrays[f"mean_{level}"] = projection.mean
-        arrays[f"components_{level}"] = projection.components
-        arrays[f"variance_{level}"] = projection.variance
+    for level in levels:
+        if level.projection is not None:
+            arrays[f"mean_{level.index}"] = level.projection.mean
+            arrays[f"components_{level.index}"] = level.projection.components
+            arrays[f"variance_{level.index}"] = level.projection.variance
     np.savez(path, allow_pickle=False, **arrays)
+
+
+def _dates(date: str | None) -> dict[str, Any]:
+    known, created = _datetime(date), datetime.now(UTC).isoformat(timespec="seconds")
+    return {"datetime": known or created, "created": created, "ssl4eo:date_known": known is not None}
 
 
 def _datetime(text: str | None) -> str | None:
@@ -121,10 +161,13 @@ def _datetime(text: str | None) -> str | None:
     return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).isoformat()
 
 
-def _fingerprint(path: str) -> str | None:
-    if not Path(path).is_file():
+def _fingerprint(info: SceneInfo) -> str | None:
+    files = [Path(file) for file in info.files or (info.path,)]
+    if not all(file.is_file() for file in files):
         return None
-    with Path(path).open("rb") as stream:
-        digest = hashlib.sha256(stream.read(_FINGERPRINT_BYTES))
-    digest.update(str(Path(path).stat().st_size).encode())
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as stream:
+            digest.update(stream.read(_FINGERPRINT_BYTES))
+        digest.update(str(file.stat().st_size).encode())
     return digest.hexdigest()

@@ -39,6 +39,10 @@ class Projection:
         centred = features.reshape(channels, -1) - self.mean[:, None]
         return (self.components @ centred).reshape(-1, height, width)
 
+    def of_rows(self, sample: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the components (N, K) of features (N, C)."""
+        return np.asarray((sample - self.mean) @ self.components.T, np.float32)
+
 
 @dataclass(frozen=True)
 class Quantiser:

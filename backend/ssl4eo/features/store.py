@@ -48,6 +48,11 @@ class Level:
         """Number of values per cell."""
         return len(self.names)
 
+    @property
+    def per_pixel(self) -> bool:
+        """Whether it holds what a scene itself has at each pixel (as level 0), not what an encoder makes of it."""
+        return self.stride == 1
+
     def read(self, window: Window) -> NDArray[np.float32]:
         """Return the values (C, h, w) of a window in cells, NaN where a cell is missing.
 
@@ -121,7 +126,7 @@ class FeatureSet:
 
     @cached_property
     def levels(self) -> list[Level]:
-        """The levels, finest first."""
+        """The levels: pixels of the first scene, its encoder's finest first, then those that were added."""
         return [
             _open_level(index, entry["stride"], self.folder / entry["file"])
             for index, entry in enumerate(self.item["properties"]["ssl4eo:levels"])
@@ -139,8 +144,14 @@ class FeatureSet:
 
     @property
     def encoder(self) -> str:
-        """The id of the encoder."""
+        """The id of the first encoder."""
         return str(self.item["properties"]["ssl4eo:encoder"]["id"])
+
+    @property
+    def encoders(self) -> list[str]:
+        """The ids of all encoders, the first one first."""
+        cards = self.item["properties"].get("ssl4eo:encoders", [self.item["properties"]["ssl4eo:encoder"]])
+        return [str(card["id"]) for card in cards]
 
     def sample(self, xs: NDArray[np.float64], ys: NDArray[np.float64]) -> list[NDArray[np.float32]]:
         """Return per level bilinear values (N, C) at coordinates of the scene, NaN where missing or outside."""

@@ -124,14 +124,15 @@ def predict_window(features: FeatureSet, head: LinearHead, window: Window) -> ND
     for level, weights, shift in zip(features.levels, head.weights, head.shifts, strict=True):
         if weights is None:
             continue
-        if level.index == 0:
-            values = level.read(window)
-            logits = _project(weights, shift, values)
-            continue
-        place = ~level.grid.transform @ features.grid.transform
-        cells, local_cols, local_rows = level.read_around(place.a * cols + place.c, place.e * rows + place.f)
-        # Where a deep level has no value it says nothing: its mean contributes 0.
-        there = np.nan_to_num(interpolate_grid(_project(weights, shift, cells), local_cols, local_rows))
+        if level.per_pixel:
+            there = _project(weights, shift, level.read(window))
+        else:
+            place = ~level.grid.transform @ features.grid.transform
+            cells, local_cols, local_rows = level.read_around(place.a * cols + place.c, place.e * rows + place.f)
+            there = interpolate_grid(_project(weights, shift, cells), local_cols, local_rows)
+        if level.index > 0:
+            # Where another level than level 0 has no value it says nothing: its mean contributes 0.
+            there = np.nan_to_num(there)
         logits = there if logits is None else logits + there
     if logits is None:
         raise InputError("The head uses no level of the feature set; fit it anew.")
@@ -170,6 +171,7 @@ def _report(
     pixels = np.bincount(training.labels, minlength=len(training.names))
     return {
         "encoder": features.encoder,
+        "encoders": features.encoders,
         "settings": fitted.settings,
         "scales": {f"level_{level.index}": scale for level, scale in zip(features.levels, fitted.scales, strict=True)},
         "indication": fitted.indication,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How much the deep levels may say: their scale, chosen by leaving places out, never to the harm of level 0."""
+"""How much the other levels may say: their scale, chosen by leaving places out, never to the harm of level 0."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["HEADS", "Fitted", "fit_head", "spatial_groups"]
 
 HEADS = ("auto", "lda", "logistic")
-# Scale of the deep levels against level 0. Without any (0) the head is level 0 alone.
+# Scale of the other levels against level 0. Without any (0) the head is level 0 alone.
 SCALES = (0.0, 0.1, 0.25, 0.5, 1.0)
 # Inverse penalties of logistic regression that are tried.
 _PENALTIES = (1.0, 10.0, 100.0)
@@ -64,7 +64,10 @@ def fit_head(
     method: str = "auto",
     progress: Progress = no_progress,
 ) -> Fitted:
-    """Fit a head and choose the scale of the deep levels by leave-one-place-out.
+    """Fit a head and choose the scale of all levels but level 0 by leave-one-place-out.
+
+    The pixels of an added scene are weighed with the deep levels: were they always in, a head could fall below level 0
+    alone, which the choice is there to prevent.
 
     Args:
         training: the training pixels.

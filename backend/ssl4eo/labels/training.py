@@ -47,7 +47,7 @@ class Training:
 
     Attributes:
         names: K class names in map order.
-        features: per level (N, C_level) float64, centred and scaled; 0 where a deep level has no value.
+        features: per level (N, C_level) float64, centred and scaled; 0 where a level other than level 0 has no value.
         labels: (N,) class indices 0..K-1.
         samples: (N,) which sample (0..G-1) a pixel belongs to.
         weights: (N,) a sample's pixels add up to 1, however many there are.
@@ -74,14 +74,14 @@ class Training:
 def level_scalings(features: FeatureSet) -> list[LevelScaling]:
     """Return how each level is centred and scaled, from cells all over the scene.
 
-    Level 0 mixes reflectances, indices and deviations, so each component is divided by its own deviation. The
+    Pixel levels mix bands, indices and deviations, so each component is divided by its own deviation. The
     components of a deep level share one unit and are ordered by variance: they share one divisor, because giving the
     last ones the variance of the first ones amplifies noise (docs/few-shot-heads.md).
     """
     scalings = []
     for level in features.levels:
         mean, variance = _moments(level)
-        if level.index == 0:
+        if level.per_pixel:
             deviation = np.sqrt(variance)
             varies = deviation > 1e-9
             gain = np.where(varies, 1 / np.where(varies, deviation, 1), 0) / np.sqrt(max(varies.sum(), 1))
