@@ -10,9 +10,11 @@ __all__ = [
     "backend_command",
     "device",
     "encoder",
+    "mirror",
     "set_backend_command",
     "set_device",
     "set_encoder",
+    "set_mirror",
 ]
 
 # The encoder that comes with the backend, so that the first run needs no download.
@@ -21,6 +23,7 @@ BUNDLED_ENCODER = "moco-resnet18w32-s2"
 _BACKEND_COMMAND = "ssl4eo/backend_command"
 _ENCODER = "ssl4eo/encoder"
 _DEVICE = "ssl4eo/device"
+_MIRROR = "ssl4eo/mirror"
 
 
 def backend_command() -> str | list[str]:
@@ -53,6 +56,16 @@ def device() -> str:
 def set_device(name: str) -> None:
     """Remember the device to encode on."""
     _store(_DEVICE, name)
+
+
+def mirror() -> str:
+    """Return the address that weights are downloaded from in place of the published ones, "" for those."""
+    return str(QgsSettings().value(_MIRROR, "") or "")
+
+
+def set_mirror(address: str) -> None:
+    """Remember a mirror; "" forgets it."""
+    _store(_MIRROR, address.strip())
 
 
 def _store(key: str, value: str | list[str]) -> None:

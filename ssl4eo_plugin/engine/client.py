@@ -43,16 +43,33 @@ class Client:
         return self._ask("GET", "/health", timeout=_QUICK)
 
     def models(self) -> list[dict[str, Any]]:
-        """Return the encoder cards, each a dictionary with `id`, `title`, `available` and more."""
+        """Return the encoder cards, each a dictionary with `id`, `title`, `available`, `state` and more."""
         cards: list[dict[str, Any]] = self._ask("GET", "/models", timeout=_SLOW)["models"]
         return cards
 
+    def recognise(self, file: str) -> list[dict[str, Any]]:
+        """Return which encoders a weight file may belong to, best first: `encoder`, `confidence`, `because`."""
+        matches: list[dict[str, Any]] = self._ask("POST", "/weights/recognise", {"file": str(file)}, timeout=_SLOW)[
+            "matches"
+        ]
+        return matches
+
+    def remove(self, encoder: str) -> dict[str, Any]:
+        """Delete the weights of an encoder from the backend's folder."""
+        return self._ask("DELETE", f"/weights/{quote(encoder, safe='')}", timeout=_SLOW)
+
     def inspect(self, scene: str, **overrules: object) -> dict[str, Any]:
-        """Return what the file `scene` is; `overrules` are `bands`, `scale`, `offset`, or None."""
+        """Return what the file or folder `scene` is.
+
+        Args:
+            scene: What GDAL opens, or a folder of band files.
+            overrules: What the user knows better: `bands` (names by number), `scale`, `offset`, `nodata`, `level`,
+                `unit`; None leaves one open.
+        """
         return self._ask("POST", "/inspect", {"scene": str(scene), **overrules}, timeout=_SLOW)
 
     def submit(self, kind: str, params: dict[str, Any]) -> dict[str, Any]:
-        """Queue a job (`encode` or `classify`) and return it with its `id`."""
+        """Queue a job, such as `encode`, `classify` or `weights_download`, and return it with its `id`."""
         return self._ask("POST", "/jobs", {"kind": kind, "params": params}, timeout=_SLOW)
 
     def job(self, job_id: str) -> dict[str, Any]:

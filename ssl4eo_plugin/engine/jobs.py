@@ -110,5 +110,10 @@ def _stopped(backend: BackendProcess, remedy: str) -> str:
 
 
 def _press_again(kind: str) -> str:
-    button = {"encode": translate("Engine", "Encode"), "classify": translate("Engine", "Classify")}
-    return translate("Engine", "what was labelled is saved; press {} again").format(button.get(kind, kind))
+    labelled = translate("Engine", "what was labelled is saved; press {} again")
+    remedies = {
+        "encode": labelled.format(translate("Engine", "Encode")),
+        "classify": labelled.format(translate("Engine", "Classify")),
+        "weights_download": translate("Engine", "what was downloaded is kept; press Download again"),
+    }
+    return remedies.get(kind) or translate("Engine", "try again")

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from qgis.core import QgsTask
-from qgis.PyQt.QtCore import QCoreApplication, pyqtSignal
+from qgis.PyQt.QtCore import QCoreApplication, QThreadPool, pyqtSignal
 
 from ssl4eo_plugin.engine.errors import EngineError, JobCancelled
 from ssl4eo_plugin.engine.jobs import run_job
@@ -46,6 +46,10 @@ class _BackendTask(QgsTask):
 
     def run(self) -> bool:
         """Do the work in the worker thread; an exception here would end QGIS, so none leaves."""
+        # The thread only waits for the backend. QGIS draws the map with the threads of the same pool, as many as
+        # there are processors: two downloads would hold all of a small computer's.
+        pool = QThreadPool.globalInstance()
+        pool.releaseThread()
         try:
             self._result = self._work()
         except JobCancelled:
@@ -57,6 +61,8 @@ class _BackendTask(QgsTask):
             sentence = translate("Engine", "“{}” failed inside the plugin ({}: {}); please report this.")
             self._error = sentence.format(self.description(), type(error).__name__, error)
             return False
+        finally:
+            pool.reserveThread()
         return True
 
     def finished(self, result: bool) -> None:

@@ -9,13 +9,16 @@ results arrive by signal):
 ``dock.failed(str)``: every sentence that any page shows in red.
 
 ``dock.imagery``
-    ``set_layer(QgsRasterLayer | None)``, ``open_file(path) -> QgsRasterLayer | None``, ``layer()``,
-    ``info`` (dict of POST /inspect or None), ``set_overrules(bands=None, scale=None, offset=None)``;
+    ``set_layer(QgsRasterLayer | None)``, ``open_file(path) -> QgsRasterLayer | None``, ``open_folder(path)``,
+    ``layer()``, ``info`` (dict of POST /inspect or None),
+    ``set_overrules(bands=None, scale=None, offset=None, nodata=None, level=None, unit=None)``;
     signals ``inspected(dict)``, ``failed(str)``.
 ``dock.features``
-    ``set_encoder(id)``, ``encoder_id()``, ``set_extent("layer" | "view" | "drawn", rect=None)`` (``rect`` is a
-    QgsRectangle in the scene's CRS), ``extent() -> QgsRectangle | None`` (scene's CRS, snapped to its pixels),
-    ``set_output(folder)``, ``encode()``, ``cancel()``, ``use(folder)``, ``running()``;
+    ``set_encoder(id)``, ``encoder_id()``, ``set_second_encoder(id | None, layer=None)``,
+    ``open_encoders() -> EncoderTable`` (``choose(id)``, ``download()``, ``import_file(path)``, ``use()``),
+    ``set_extent("layer" | "view" | "drawn", rect=None)`` (``rect`` is a QgsRectangle in the scene's CRS),
+    ``extent() -> QgsRectangle | None`` (scene's CRS, snapped to its pixels), ``set_output(folder)``,
+    ``encode()``, ``cancel()``, ``use(folder)``, ``running()``;
     signals ``encoded(dict)``, ``failed(str)``, ``modelsLoaded(list)``.
 ``dock.labels``
     ``add_class(name=None, color=None) -> str``, ``select_class(name)``, ``current_class()``,

@@ -3,24 +3,26 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qgis.core import QgsApplication, QgsRectangle, QgsSettings
-from qgis.gui import QgsFileWidget
 from qgis.PyQt.QtCore import pyqtSignal
-from qgis.PyQt.QtWidgets import QFileDialog
 
 from ssl4eo_plugin import settings
 from ssl4eo_plugin.canvas.errors import CanvasError
+from ssl4eo_plugin.panel.download_note import DownloadNote
+from ssl4eo_plugin.panel.encoder_table import EncoderTable
 from ssl4eo_plugin.panel.encoders import EncoderBox
 from ssl4eo_plugin.panel.extent import DRAWN, LAYER, VIEW, ExtentPicker
+from ssl4eo_plugin.panel.output import OutputForm
 from ssl4eo_plugin.panel.page import Page
 from ssl4eo_plugin.panel.scene_facts import area, pixels
-from ssl4eo_plugin.panel.sets_list import chosen_set, fill_sets
+from ssl4eo_plugin.panel.second_encoder import SecondEncoder
+from ssl4eo_plugin.panel.sets_list import SetsChooser
 
 if TYPE_CHECKING:
+    from qgis.core import QgsRasterLayer
     from qgis.PyQt.QtWidgets import QWidget
 
     from ssl4eo_plugin.panel.state import PanelState, SceneState
@@ -44,30 +46,15 @@ class FeaturesPage(Page):
             state, {LAYER: self.layerExtent, VIEW: self.viewExtent, DRAWN: self.drawnExtent}, self
         )
         self._picker.changed.connect(self._show_extent)
-        self._encoders = EncoderBox(state, self.encoderBox, self.encoderFacts, self)
-        self._encoders.failed.connect(self.fail)
-        self._encoders.loaded.connect(self.modelsLoaded)
-        self._encoders.chosen.connect(self._show_extent)
-        for text, device in (
-            (self.tr("The GPU if there is one"), "auto"),
-            (self.tr("The processor (CPU)"), "cpu"),
-            (self.tr("An NVIDIA GPU (CUDA)"), "cuda"),
-            (self.tr("An Apple GPU (MPS)"), "mps"),
-        ):
-            self.deviceBox.addItem(text, device)
-        self.deviceBox.setCurrentIndex(max(0, self.deviceBox.findData(settings.device())))
-        self.folderBox.setStorageMode(QgsFileWidget.StorageMode.SaveFile)
-        self.folderBox.setDialogTitle(self.tr("Name a new folder for the feature set"))
+        self._connect_encoders()
+        self._output = OutputForm(state, self.deviceBox, self.folderBox)
         self.job.set_action(self.tr("Encode"), QgsApplication.getThemeIcon("/mActionStart.svg"))
         self.job.started.connect(self.encode)
-        self.setsList.itemDoubleClicked.connect(self._use_chosen)
-        self.setsList.currentItemChanged.connect(self._show_buttons)
-        self.useButton.clicked.connect(self._use_chosen)
-        self.otherButton.clicked.connect(self._choose_folder)
+        self._sets = SetsChooser(state, self.setsLabel, self.setsList, self.useButton, self.otherButton, self)
+        self._sets.chosen.connect(self.use)
         state.sceneChanged.connect(self._scene_changed)
-        state.featuresChanged.connect(self._show_sets)
         self._scene_changed()
-        self._show_sets()
+        self._sets.show()
 
     def set_encoder(self, encoder_id: str) -> None:
         """Choose an encoder, also before the backend has said which there are."""
@@ -76,6 +63,18 @@ class FeaturesPage(Page):
     def encoder_id(self) -> str:
         """Return the chosen encoder."""
         return self._encoders.encoder_id()
+
+    def set_second_encoder(self, encoder_id: str | None, layer: QgsRasterLayer | None = None) -> None:
+        """Choose a second encoder and the layer of its image, None for the same image; None for no second one."""
+        self._second.choose(encoder_id, layer)
+
+    def open_encoders(self) -> EncoderTable:
+        """Bring up the window of encoders, which stays open beside QGIS."""
+        if self._table is None:
+            self._table = EncoderTable(self.state, self.state.iface.mainWindow())
+            self._table.used.connect(self.set_encoder)
+        self._table.open_at(self.encoder_id())
+        return self._table
 
     def set_extent(self, mode: str, rect: QgsRectangle | None = None) -> None:
         """Choose `layer`, `view` or `drawn`; `rect`, in the scene's CRS, is what would be drawn."""
@@ -87,7 +86,7 @@ class FeaturesPage(Page):
 
     def set_output(self, folder: str | Path) -> None:
         """Choose the folder to make; "" goes back to the default."""
-        self.folderBox.setFilePath(str(folder))
+        self._output.choose(folder)
 
     def running(self) -> bool:
         """Return whether an encode runs."""
@@ -112,14 +111,15 @@ class FeaturesPage(Page):
             self.fail(sentence.format(error.filename, error.strerror))
             return
         settings.set_encoder(params["encoder"])
-        settings.set_device(params["device"])
         self.note.say("")
         size = self._picker.size() or (0, 0)
         description = self.tr("Encoding {}").format(self.state.scene.layer.name())
         session = self.state.session
 
+        speed_key = self._speed_key()
+
         def succeeded(result: dict[str, Any]) -> None:
-            self._encoded(result, size, same_project=session is self.state.session)
+            self._encoded(result, speed_key, size, same_project=session is self.state.session)
 
         task = self.state.runner.job("encode", params, description, succeeded, self.fail)
         task.cancelled.connect(lambda: self.note.say(self.tr("Cancelled; nothing was written.")))
@@ -139,12 +139,29 @@ class FeaturesPage(Page):
         """Ask for the encoders when the page comes up; take the outline off when it goes."""
         self._picker.set_visible(shown)
         if shown:
-            self._encoders.load()
-            self._show_sets()
+            self.state.encoders.load()
+            self._sets.show()
 
     def dispose(self) -> None:
         """Give the canvas back as it was."""
         self._picker.dispose()
+        if self._table is not None:
+            self._table.close()
+            self._table.deleteLater()
+            self._table = None
+
+    def _connect_encoders(self) -> None:
+        library = self.state.encoders
+        self._table: EncoderTable | None = None
+        self._encoders = EncoderBox(library, self.encoderBox, self.encoderFacts, self)
+        self._second = SecondEncoder(self.state, self.secondBox, self.secondLayer, self.secondFacts, self)
+        self._downloads = DownloadNote(library, self.downloadFacts, self.note, self)
+        library.failed.connect(self.fail)
+        library.downloads.failed.connect(self._download_failed)
+        library.changed.connect(lambda: self.modelsLoaded.emit(list(library.cards.values())))
+        self._encoders.chosen.connect(self._encoder_chosen)
+        self._second.changed.connect(self._show_extent)
+        self.encodersButton.clicked.connect(self.open_encoders)
 
     def _params(self) -> dict[str, Any]:
         scene = self.state.scene
@@ -152,39 +169,43 @@ class FeaturesPage(Page):
             raise CanvasError(self.tr("There is no image yet; choose one under Imagery."))
         if not scene.ready:
             raise CanvasError(scene.info["needs"][0])
+        if self._encoders.problem():
+            raise CanvasError(self._encoders.problem())
         extent = self.extent()
         if extent is None:
             raise CanvasError(self._no_extent())
         params: dict[str, Any] = {
             "scene": scene.path,
-            "out": str(self._folder(scene)),
+            "out": str(self._output.folder(scene, self._encoder_ids())),
             "encoder": self.encoder_id(),
-            "device": self.deviceBox.currentData(),
+            "device": self._output.device(),
             **scene.overrules,
         }
+        if additions := self._second.additions():
+            params["add"] = additions
         if self._picker.mode != LAYER:
             params["bbox"] = [extent.xMinimum(), extent.yMinimum(), extent.xMaximum(), extent.yMaximum()]
         return params
 
-    def _folder(self, scene: SceneState) -> Path:
-        chosen = self.folderBox.filePath().strip()
-        if not chosen:
-            return self._default_folder(scene)
-        if Path(chosen).exists():
-            sentence = self.tr("“{}” exists already and is not written over; choose a folder that is new.")
-            raise CanvasError(sentence.format(chosen))
-        return Path(chosen)
+    def _encoder_ids(self) -> list[str]:
+        second = self._second.encoder_id()
+        return [self.encoder_id()] + ([second] if second else [])
 
-    def _default_folder(self, scene: SceneState) -> Path:
-        image = re.sub(r"[^\w.-]+", "_", Path(scene.path).stem).strip("_") or "image"
-        number, home = 1, self.state.home() / "ssl4eo"
-        while (folder := home / f"{image}-{self.encoder_id()}-{number}").exists():
-            number += 1
-        return folder
+    def _encoder_chosen(self, encoder_id: str) -> None:
+        self._second.set_first(encoder_id)
+        self._show_extent()
 
-    def _encoded(self, result: dict[str, Any], size: tuple[int, int], *, same_project: bool) -> None:
+    def _download_failed(self, _encoder_id: str, sentence: str) -> None:
+        # The window says it where the user looks; while it is closed, the panel does.
+        if self._table is None or not self._table.isVisible():
+            self.fail(sentence)
+
+    def _speed_key(self) -> str:
+        return _SPEED + "+".join(self._encoder_ids())
+
+    def _encoded(self, result: dict[str, Any], speed_key: str, size: tuple[int, int], *, same_project: bool) -> None:
         seconds = max(result["seconds"], 0.1)
-        QgsSettings().setValue(_SPEED + result["encoder"], size[0] * size[1] / seconds)
+        QgsSettings().setValue(speed_key, size[0] * size[1] / seconds)
         # What was chosen exists now, so the next run needs another folder.
         self.set_output("")
         if same_project and not self.use(result["features"]):
@@ -198,14 +219,12 @@ class FeaturesPage(Page):
     def _scene_changed(self) -> None:
         scene = self.state.scene
         self.job.button.setEnabled(scene is not None and scene.ready)
-        self._encoders.set_level(scene.info["level"] if scene is not None else None)
+        self._encoders.set_image(scene.info if scene is not None else None)
         self._show_extent()
 
     def _show_extent(self) -> None:
         scene, size = self.state.scene, self._picker.size()
-        default = self._default_folder(scene) if scene is not None else ""
-        self.folderBox.lineEdit().setPlaceholderText(str(default))
-        self.folderBox.setToolTip(str(default))
+        self._output.show_default(scene, self._encoder_ids())
         if scene is None:
             self.extentFacts.setText(self.tr("Choose an image under Imagery first."))
         elif size is None:
@@ -218,7 +237,7 @@ class FeaturesPage(Page):
         if scene.crs.isValid() and not scene.crs.isGeographic():
             across, down = scene.info["resolution"]
             words += f" ({area(size[0] * across, size[1] * down)})"
-        speed = float(QgsSettings().value(_SPEED + self.encoder_id(), 0) or 0)
+        speed = float(QgsSettings().value(self._speed_key(), 0) or 0)
         if speed:
             words += ", " + self.tr("about {} as in the last run").format(_duration(size[0] * size[1] / speed))
         return words
@@ -227,29 +246,6 @@ class FeaturesPage(Page):
         if self._picker.mode == DRAWN:
             return self.tr("Drag a rectangle over the image.")
         return self.tr("The map does not show the image; zoom to it or choose Layer.")
-
-    def _show_sets(self) -> None:
-        sets = self.state.feature_sets()
-        for widget in (self.setsLabel, self.setsList, self.useButton):
-            widget.setVisible(bool(sets))
-        self.otherButton.setText(self.tr("Add…") if sets else self.tr("Use an existing feature set…"))
-        used = self.state.features.path if self.state.features is not None else None
-        fill_sets(self.setsList, sets, used)
-        self._show_buttons()
-
-    def _show_buttons(self, *_: object) -> None:
-        chosen, used = chosen_set(self.setsList), self.state.features
-        self.useButton.setEnabled(chosen is not None and (used is None or chosen != str(used.path)))
-
-    def _use_chosen(self, *_: object) -> None:
-        chosen = chosen_set(self.setsList)
-        if chosen is not None:
-            self.use(chosen)
-
-    def _choose_folder(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, self.tr("Choose a feature set"), str(self.state.home()))
-        if folder:
-            self.use(folder)
 
 
 def _duration(seconds: float) -> str:

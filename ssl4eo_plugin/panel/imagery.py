@@ -3,33 +3,30 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qgis.core import QgsApplication, QgsMapLayer, QgsMapLayerProxyModel, QgsRasterLayer, QgsSettings
 from qgis.PyQt.QtCore import Qt, pyqtSignal
-from qgis.PyQt.QtWidgets import QFileDialog, QLabel, QSizePolicy
+from qgis.PyQt.QtWidgets import QFileDialog, QLabel, QMenu, QSizePolicy, QVBoxLayout, QWidget
 
-from ssl4eo_plugin.canvas import layers
 from ssl4eo_plugin.canvas.styles import style_true_color
+from ssl4eo_plugin.panel.band_folder import BandFolder
 from ssl4eo_plugin.panel.bands import BandsForm
+from ssl4eo_plugin.panel.findings import doubts, why
+from ssl4eo_plugin.panel.overrules import keep_overrules, overrules_of
 from ssl4eo_plugin.panel.page import Page
-from ssl4eo_plugin.panel.scene_facts import facts, needs, title
+from ssl4eo_plugin.panel.scene_facts import Fact, facts, needs, title
 from ssl4eo_plugin.panel.state import SceneState
 from ssl4eo_plugin.panel.widgets import fade
 from ssl4eo_plugin.processing.sources import raster_path
 
 if TYPE_CHECKING:
-    from qgis.PyQt.QtWidgets import QWidget
-
     from ssl4eo_plugin.panel.state import PanelState
 
 __all__ = ["ImageryPage"]
 
 _FOLDER = "ssl4eo/image_folder"
-# Kept with the layer, so that the project knows it again.
-_OVERRULES = "ssl4eo/overrules"
 
 
 class ImageryPage(Page):
@@ -45,9 +42,12 @@ class ImageryPage(Page):
         self._opened: set[str] = set()
         self.bands = BandsForm(self)
         self.bandsColumn.addWidget(self.bands)
-        self.bands.applied.connect(self.set_overrules)
-        self.openButton.setIcon(QgsApplication.getThemeIcon("/mActionFileOpen.svg"))
-        self.openButton.clicked.connect(self._choose_file)
+        self.bands.applied.connect(lambda overrules: self.set_overrules(**overrules))
+        self._folder = BandFolder(state, self.job, self)
+        self._folder.said.connect(self.note.say)
+        self._folder.failed.connect(self.fail)
+        self._folder.made.connect(self.open_file)
+        self._dress_open_button()
         self.layerBox.setFilters(QgsMapLayerProxyModel.Filter.RasterLayer)
         self.layerBox.setAllowEmptyLayer(True, self.tr("Choose a raster layer"))
         self.layerBox.setShowCrs(False)
@@ -79,11 +79,23 @@ class ImageryPage(Page):
         self.set_layer(layer)
         return layer
 
+    def open_folder(self, path: str) -> None:
+        """Put a folder of band files on one grid, add the result to the project and choose it."""
+        self._folder.open(path)
+
     def set_overrules(
-        self, bands: dict[str, str] | None = None, scale: float | None = None, offset: float | None = None
+        self,
+        bands: dict[str, str] | None = None,
+        scale: float | None = None,
+        offset: float | None = None,
+        nodata: float | None = None,
+        level: str | None = None,
+        unit: str | None = None,
     ) -> None:
-        """Say what the file does not: band names by number ("1": "B02"), scale, offset; then inspect again."""
-        given = {"bands": bands or None, "scale": scale, "offset": offset}
+        """Say what the file does not: band names by number ("1": "B02") and what values mean; then inspect again."""
+        given = {
+            "bands": bands or None, "scale": scale, "offset": offset, "nodata": nodata, "level": level, "unit": unit
+        }  # fmt: skip
         overrules = {name: value for name, value in given.items() if value is not None}
         if self.layer() is not None:
             self._inspect(self.layer(), overrules)
@@ -96,15 +108,33 @@ class ImageryPage(Page):
                 return
 
     def _hide_own_layers(self, *_: object) -> None:
-        project = self.state.project
-        own = [layer for kind in (layers.FEATURES, layers.MAP) for layer in layers.find_layers(project, kind)]
-        self.layerBox.setExceptedLayerList(own)
+        self.layerBox.setExceptedLayerList(self.state.own_rasters())
+
+    def _dress_open_button(self) -> None:
+        menu = QMenu(self)
+        menu.addAction(QgsApplication.getThemeIcon("/mIconRaster.svg"), self.tr("Image file…"), self._choose_file)
+        folder = menu.addAction(
+            QgsApplication.getThemeIcon("/mIconFolder.svg"), self.tr("Folder of band files…"), self._choose_folder
+        )
+        folder.setToolTip(self.tr("One file per band, such as a SAFE folder: made into one image at 10 m"))
+        menu.setToolTipsVisible(True)
+        self.openButton.setIcon(QgsApplication.getThemeIcon("/mActionFileOpen.svg"))
+        self.openButton.setMenu(menu)
+
+    def _choose_folder(self) -> None:
+        settings = QgsSettings()
+        path = QFileDialog.getExistingDirectory(
+            self, self.tr("Open a folder of band files"), settings.value(_FOLDER, "")
+        )
+        if path:
+            settings.setValue(_FOLDER, str(Path(path).parent))
+            self.open_folder(path)
 
     def _choose_file(self) -> None:
         settings = QgsSettings()
         kinds = self.tr("Images") + " (*.tif *.tiff *.vrt *.jp2 *.img);;" + self.tr("All files") + " (*)"
         path, _kind = QFileDialog.getOpenFileName(
-            self, self.tr("Open a Sentinel-2 image"), settings.value(_FOLDER, ""), kinds
+            self, self.tr("Open a Sentinel image"), settings.value(_FOLDER, ""), kinds
         )
         if path:
             settings.setValue(_FOLDER, str(Path(path).parent))
@@ -112,7 +142,7 @@ class ImageryPage(Page):
 
     def _layer_chosen(self, layer: QgsMapLayer | None) -> None:
         self.layerBox.setToolTip(f"{layer.name()}\n{layer.source()}" if layer is not None else "")
-        overrules = json.loads(layer.customProperty(_OVERRULES, "{}")) if layer is not None else {}
+        overrules = overrules_of(layer) if layer is not None else {}
         self.info = None
         self._asked = None
         self.state.set_scene(None)
@@ -147,8 +177,8 @@ class ImageryPage(Page):
     def _path(self, layer: QgsMapLayer) -> str | None:
         if layer.providerType() != "gdal":
             sentence = self.tr(
-                "“{}” is a picture from a service ({}), without the reflectance an encoder needs; "
-                "choose a Sentinel-2 image file."
+                "“{}” is a picture from a service ({}), without the measured values an encoder needs; "
+                "choose a Sentinel image file."
             )
             self.fail(sentence.format(layer.name(), layer.providerType()))
             return None
@@ -157,8 +187,7 @@ class ImageryPage(Page):
     def _answered(self, layer: QgsMapLayer, path: str, overrules: dict[str, Any], info: dict[str, Any]) -> None:
         self.note.say("")
         self.info = info
-        if overrules or layer.customProperty(_OVERRULES):
-            layer.setCustomProperty(_OVERRULES, json.dumps(overrules))
+        keep_overrules(layer, overrules)
         if layer.id() in self._opened and style_true_color(layer, info["bands"]):
             self._opened.discard(layer.id())
         self._show()
@@ -173,14 +202,17 @@ class ImageryPage(Page):
             self.facts.removeRow(0)
         if info is None:
             if self.layer() is None:
-                self.note.say(
-                    self.tr("Choose a Sentinel-2 image with its reflectance bands, such as a GeoTIFF or a VRT.")
-                )
+                sentence = self.tr("Choose a Sentinel-2 or Sentinel-1 image, or open a file or a folder of band files.")
+                self.note.say(sentence)
             return
         self.title.setText(f"<b>{title(info)}</b>")
+        self.titleMark.setText(doubts(info, "sensor", "level"))
+        self.titleMark.setToolTip(why(info, "sensor", "level"))
+        self.titleMark.setVisible(bool(self.titleMark.text()))
+        fade(self.titleMark)
         self.simulated.say(self.tr("Simulated scene: not a real place.") if info["simulated"] else "")
-        for name, value in facts(info):
-            self.facts.addRow(_cell(name, faint=True), _cell(value))
+        for row in facts(info):
+            self.facts.addRow(_cell(row.name, faint=True), _value(row, info))
         self.warnings.say("\n".join(info["warnings"]), "warning")
         sentences, bands_unknown = needs(info)
         self.needs.say("\n".join(sentences), "error")
@@ -189,9 +221,28 @@ class ImageryPage(Page):
         self.bandsGroup.setCollapsed(not bands_unknown)
 
 
+def _value(row: Fact, info: dict[str, Any]) -> QWidget:
+    """Make the cell of a value; beneath it, fainter, what is to be doubted, and the reason where the mouse rests."""
+    value, doubt = _cell(row.value), doubts(info, *row.fields) if row.fields else ""
+    value.setToolTip(why(info, *row.fields))
+    if not doubt:
+        return value
+    cell, mark = QWidget(), _cell(doubt)
+    column = QVBoxLayout(cell)
+    column.setContentsMargins(0, 0, 0, 0)
+    column.setSpacing(1)
+    for label in (value, mark):
+        column.addWidget(label)
+    fade(mark)
+    mark.setToolTip(value.toolTip())
+    return cell
+
+
 def _cell(text: str, *, faint: bool = False) -> QLabel:
     label = QLabel(text)
     if faint:
+        label.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
+        label.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Expanding)
         fade(label)
     else:
         label.setWordWrap(True)

@@ -27,7 +27,7 @@ class JobBar(QWidget):
     started = pyqtSignal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        """Show the button; `set_action` names it."""
+        """Show nothing before a job runs; `set_action` names a button to start one."""
         super().__init__(parent)
         self._task: JobTask | None = None
         self._since = 0.0
@@ -59,6 +59,7 @@ class JobBar(QWidget):
         """Name the button."""
         self.button.setText(text)
         self.button.setIcon(icon)
+        self._show()
 
     def running(self) -> bool:
         """Return whether a job is followed."""
@@ -102,7 +103,9 @@ class JobBar(QWidget):
 
     def _show(self) -> None:
         running = self._task is not None
-        self.button.setVisible(not running)
+        named = bool(self.button.text())
+        self.button.setVisible(named and not running)
+        self.setVisible(named or running)
         for widget in (self.bar, self.cancel_button, self.message):
             widget.setVisible(running)
         self.cancel_button.setEnabled(running)

@@ -3,17 +3,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from qgis.core import QgsCoordinateReferenceSystem
 from qgis.PyQt.QtCore import QCoreApplication
 
-__all__ = ["S2_BANDS", "area", "facts", "needs", "pixels", "title"]
+from ssl4eo_plugin.panel.encoder_words import level_name
+
+__all__ = ["S1_BANDS", "S2_BANDS", "Fact", "area", "facts", "needs", "pixels", "title", "unit_name", "values"]
 
 # The 13 bands of Sentinel-2 in ESA's order (Sentinel-2 User Handbook, issue 1.2, table 4).
 S2_BANDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12")
+S1_BANDS = ("VV", "VH")
 _SENSORS = {"S1": "Sentinel-1", "S2": "Sentinel-2"}
-_LEVELS = {"L1C": "Level-1C", "L2A": "Level-2A"}
 _KILOMETRE = 1000.0
 
 translate = QCoreApplication.translate
@@ -25,21 +27,32 @@ def title(info: dict[str, Any]) -> str:
         return translate("Scene", "Unknown sensor")
     name = _SENSORS.get(info["sensor"], info["sensor"])
     if info["level"]:
-        name = f"{name} {_LEVELS.get(info['level'], info['level'])}"
+        name = f"{name} {level_name(info['level'])}"
     return f"{name}, {info['date']}" if info.get("date") else name
 
 
-def facts(info: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return names and values for a table."""
+class Fact(NamedTuple):
+    """A row of the table: its name, its value, and the fields of the backend's answer that it is made of."""
+
+    name: str
+    value: str
+    fields: tuple[str, ...] = ()
+
+
+def facts(info: dict[str, Any]) -> list[Fact]:
+    """Return the rows of the table."""
+    radiometry: tuple[str, ...] = ("quantification", "offset")
+    if info["sensor"] == "S1":
+        radiometry = ("unit",) if info["quantification"] == 1 else ("unit", "quantification")
     rows = [
-        (translate("Scene", "Size"), _size(info)),
-        (translate("Scene", "Extent"), _extent(info)),
-        (translate("Scene", "CRS"), _crs(info["crs"])),
-        (translate("Scene", "Bands"), _bands(info["bands"])),
-        (translate("Scene", "Values"), _values(info)),
-        (translate("Scene", "No data"), _nodata(info["nodata"])),
+        Fact(translate("Scene", "Size"), _size(info)),
+        Fact(translate("Scene", "Extent"), _extent(info)),
+        Fact(translate("Scene", "CRS"), _crs(info["crs"])),
+        Fact(translate("Scene", "Bands"), _bands(info["bands"]), ("bands",)),
+        Fact(translate("Scene", "Values"), values(info), radiometry),
+        Fact(translate("Scene", "No data"), _nodata(info["nodata"]), ("nodata",)),
     ]
-    return [(name, value) for name, value in rows if value]
+    return [row for row in rows if row.value]
 
 
 def needs(info: dict[str, Any]) -> tuple[list[str], bool]:
@@ -50,7 +63,7 @@ def needs(info: dict[str, Any]) -> tuple[list[str], bool]:
         if "--bands" in need:
             bands_unknown = True
             sentence = translate(
-                "Scene", "The {} bands have no names that say which Sentinel-2 band they are; choose them below."
+                "Scene", "The {} bands have no names that say which Sentinel band they are; choose them below."
             )
             sentences.append(sentence.format(len(info["bands"])))
         else:
@@ -70,6 +83,27 @@ def area(across: float, down: float) -> str:
     # A decimal says nothing of a whole scene.
     digits = 1 if min(across, down) < 100 * _KILOMETRE else 0
     return f"{across / _KILOMETRE:.{digits}f} × {down / _KILOMETRE:.{digits}f} km"
+
+
+def values(info: dict[str, Any]) -> str:
+    """Return what the stored values mean, such as "reflectance = DN / 10000" or "decibels"."""
+    divisor, offset = info["quantification"], info["offset"]
+    meaning = unit_name(info["unit"]) if info["sensor"] == "S1" else translate("Scene", "reflectance")
+    if (divisor, offset) == (1, 0):
+        return meaning
+    value = f"(DN {'−' if offset < 0 else '+'} {abs(offset):g})" if offset else "DN"
+    return translate("Scene", "{} = {} / {:g}").format(meaning, value, divisor)
+
+
+def unit_name(unit: str) -> str:
+    """Return the name of a unit of the backend, such as "decibels" for "db"."""
+    return {
+        "dn": translate("Scene", "digital numbers"),
+        "reflectance": translate("Scene", "reflectance"),
+        "db": translate("Scene", "decibels"),
+        "linear": translate("Scene", "linear power"),
+        "amplitude": translate("Scene", "amplitude"),
+    }.get(unit, unit)
 
 
 def _size(info: dict[str, Any]) -> str:
@@ -105,16 +139,6 @@ def _bands(names: list[str | None]) -> str:
     if len(missing) < len(known):
         return translate("Scene", "{}, without {}").format(len(known), ", ".join(missing))
     return ", ".join(known)
-
-
-def _values(info: dict[str, Any]) -> str:
-    if info["sensor"] == "S1":
-        return str(info["unit"])
-    if info["unit"] == "reflectance":
-        return translate("Scene", "reflectance")
-    offset = info["offset"]
-    value = f"(DN {'−' if offset < 0 else '+'} {abs(offset):g})" if offset else "DN"
-    return translate("Scene", "reflectance = {} / {:g}").format(value, info["quantification"])
 
 
 def _nodata(value: float | None) -> str:

@@ -15,6 +15,7 @@ from ssl4eo_plugin.canvas import layers
 from ssl4eo_plugin.canvas.errors import CanvasError
 from ssl4eo_plugin.canvas.feature_folder import ITEM, FeatureFolder
 from ssl4eo_plugin.canvas.samples_store import SamplesStore
+from ssl4eo_plugin.panel.encoder_library import EncoderLibrary
 from ssl4eo_plugin.panel.runner import Runner
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class PanelState(QObject):
         self.canvas = iface.mapCanvas()
         self.project = QgsProject.instance()
         self.runner = Runner(backend, self)
+        self.encoders = EncoderLibrary(self.runner, self)
         self.scene: SceneState | None = None
         self.features: FeatureFolder | None = None
         self.store: SamplesStore | None = None
@@ -92,6 +94,10 @@ class PanelState(QObject):
         self._remember_sets([features.path, *(other for other in self._sets() if other != features.path)])
         self.featuresChanged.emit()
         return features
+
+    def own_rasters(self) -> list[QgsMapLayer]:
+        """Return the feature sets and maps among the project's layers, which are no images to encode."""
+        return [layer for kind in (layers.FEATURES, layers.MAP) for layer in layers.find_layers(self.project, kind)]
 
     def feature_sets(self) -> list[FeatureFolder]:
         """Return the feature sets that the project remembers and those beside it, those in use first."""
@@ -147,11 +153,13 @@ class PanelState(QObject):
         self.featuresChanged.emit()
         self.samplesChanged.emit()
 
-    def home(self) -> Path:
-        """Return the folder for new files: the project's, else the image's, else the user's documents."""
+    def home(self, image: str | Path | None = None) -> Path:
+        """Return the folder for new files: the project's, else that of `image` (the one in use), else the documents."""
         places = [self.project.absolutePath()]
-        if self.scene is not None:
-            places.append(str(Path(self.scene.path).parent))
+        if image is None and self.scene is not None:
+            image = self.scene.path
+        if image is not None:
+            places.append(str(Path(image).parent))
         for place in places:
             if place and _writable(Path(place)):
                 return Path(place)

@@ -14,28 +14,26 @@ from qgis.core import (
     QgsProcessingOutputString,
     QgsProcessingParameterExtent,
     QgsProcessingParameterFolderDestination,
-    QgsProcessingParameterNumber,
     QgsProcessingParameterRasterLayer,
     QgsProcessingParameterString,
 )
 
-from ssl4eo_plugin.processing.base import BackendAlgorithm
+from ssl4eo_plugin.processing.overrules import OverruledAlgorithm
 from ssl4eo_plugin.processing.sources import raster_path
 from ssl4eo_plugin.settings import BUNDLED_ENCODER
 
 __all__ = ["EncodeAlgorithm"]
 
 
-class EncodeAlgorithm(BackendAlgorithm):
+class EncodeAlgorithm(OverruledAlgorithm):
     """Turns a scene into features with a self-supervised encoder, once; classifying them takes seconds."""
 
     INPUT = "INPUT"
     ENCODER = "ENCODER"
     EXTENT = "EXTENT"
     DEVICE = "DEVICE"
-    BANDS = "BANDS"
-    SCALE = "SCALE"
-    OFFSET = "OFFSET"
+    ADD_ENCODER = "ADD_ENCODER"
+    ADD_SCENE = "ADD_SCENE"
     OUTPUT = "OUTPUT"
 
     def name(self) -> str:
@@ -61,10 +59,10 @@ class EncodeAlgorithm(BackendAlgorithm):
             "Encoder: the identifier of an encoder; the default one comes with the backend.\n"
             "Extent: what to encode, in any coordinate system; the whole scene when left empty.\n"
             "Device: auto, cpu, cuda, cuda:1 or mps.\n"
-            "Bands: which band of the file is which, for example 1=B02,2=B03,3=B04.\n"
-            "Scale and offset: reflectance = (value + offset) * scale, where the file does not say.\n\n"
-            "It runs in a process of its own; QGIS stays usable."
-        )
+            "Further encoder and its scene: a second encoder whose levels join those of the first on the grid of the "
+            "scene, such as one for Sentinel-1 on a radar image of the same place; on the same scene when that is left "
+            "empty.\n"
+        ) + "\n\n".join((self.overrules_help(), self.tr("It runs in a process of its own; QGIS stays usable.")))
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:
         """Declare what goes in and what comes out."""
@@ -72,12 +70,13 @@ class EncodeAlgorithm(BackendAlgorithm):
         self.addParameter(QgsProcessingParameterString(self.ENCODER, self.tr("Encoder"), BUNDLED_ENCODER))
         self.addParameter(QgsProcessingParameterExtent(self.EXTENT, self.tr("Extent"), optional=True))
         self.add_advanced(QgsProcessingParameterString(self.DEVICE, self.tr("Device"), "auto"))
-        self.add_advanced(
-            QgsProcessingParameterString(self.BANDS, self.tr("Bands, such as 1=B02,2=B03"), optional=True)
+        encoder = QgsProcessingParameterString(self.ADD_ENCODER, self.tr("Further encoder"), optional=True)
+        self.add_advanced(encoder)
+        scene = QgsProcessingParameterRasterLayer(
+            self.ADD_SCENE, self.tr("Scene of the further encoder"), optional=True
         )
-        for name, text in ((self.SCALE, self.tr("Scale")), (self.OFFSET, self.tr("Offset"))):
-            kind = QgsProcessingParameterNumber.Type.Double
-            self.add_advanced(QgsProcessingParameterNumber(name, text, kind, optional=True))
+        self.add_advanced(scene)
+        self.add_overrules()
         self.addParameter(QgsProcessingParameterFolderDestination(self.OUTPUT, self.tr("Feature set")))
         self.addOutput(QgsProcessingOutputString("ENCODER", self.tr("Encoder")))
         self.addOutput(QgsProcessingOutputString("DEVICE", self.tr("Device that ran it")))
@@ -85,9 +84,9 @@ class EncodeAlgorithm(BackendAlgorithm):
         self.addOutput(QgsProcessingOutputString("LEVELS", self.tr("Levels (JSON)")))
 
     def checkParameterValues(self, parameters: dict[str, Any], context: QgsProcessingContext) -> tuple[bool, str]:
-        """Refuse a band list that cannot be read before anything runs."""
+        """Refuse a scene without an encoder, or a band list that cannot be read, before anything runs."""
         try:
-            self._bands(parameters, context)
+            self._addition(parameters, context)
         except QgsProcessingException as error:
             return False, str(error)
         return super().checkParameterValues(parameters, context)
@@ -108,11 +107,9 @@ class EncodeAlgorithm(BackendAlgorithm):
         if parameters.get(self.EXTENT) not in (None, ""):
             extent = self.parameterAsExtent(parameters, self.EXTENT, context, layer.crs())
             params["bbox"] = [extent.xMinimum(), extent.yMinimum(), extent.xMaximum(), extent.yMaximum()]
-        if bands := self._bands(parameters, context):
-            params["bands"] = bands
-        for name, key in ((self.SCALE, "scale"), (self.OFFSET, "offset")):
-            if parameters.get(name) is not None:
-                params[key] = self.parameterAsDouble(parameters, name, context)
+        params.update(self.overrules(parameters, context))
+        if addition := self._addition(parameters, context):
+            params["add"] = [addition]
         result = self.run_in_backend("encode", params, feedback)
         feedback.pushInfo(self.tr("Encoded in {:.1f} s on {}.").format(result["seconds"], result["device"]))
         return {
@@ -123,15 +120,20 @@ class EncodeAlgorithm(BackendAlgorithm):
             "LEVELS": json.dumps(result["levels"], ensure_ascii=False),
         }
 
-    def _bands(self, parameters: dict[str, Any], context: QgsProcessingContext) -> dict[str, str]:
-        """Return the band list as `{"1": "B02", ...}`; the backend judges the names."""
-        bands: dict[str, str] = {}
-        for part in self.parameterAsString(parameters, self.BANDS, context).split(","):
-            index, _, name = (word.strip() for word in part.partition("="))
-            if not part.strip():
-                continue
-            if not index.isdecimal() or not name or index in bands:
-                sentence = self.tr("“{}” in Bands is not a band number and a name; write them as 1=B02,2=B03.")
-                raise QgsProcessingException(sentence.format(part.strip()))
-            bands[index] = name
-        return bands
+    def _addition(self, parameters: dict[str, Any], context: QgsProcessingContext) -> dict[str, str] | None:
+        """Return the further encoder as the backend takes it, or None."""
+        encoder = self.parameterAsString(parameters, self.ADD_ENCODER, context).strip()
+        given = parameters.get(self.ADD_SCENE) not in (None, "")
+        if not encoder:
+            if given:
+                sentence = self.tr(
+                    "A scene of a further encoder is given, but no further encoder; name it, or leave both."
+                )
+                raise QgsProcessingException(sentence)
+            return None
+        if not given:
+            return {"encoder": encoder}
+        layer = self.parameterAsRasterLayer(parameters, self.ADD_SCENE, context)
+        if layer is None:
+            raise QgsProcessingException(self.invalidRasterError(parameters, self.ADD_SCENE))
+        return {"encoder": encoder, "scene": raster_path(layer)}

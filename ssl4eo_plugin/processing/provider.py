@@ -10,6 +10,9 @@ from qgis.core import QgsProcessingProvider
 from ssl4eo_plugin.paths import plugin_icon, resource
 from ssl4eo_plugin.processing.classify import ClassifyAlgorithm
 from ssl4eo_plugin.processing.encode import EncodeAlgorithm
+from ssl4eo_plugin.processing.harmonise import HarmoniseAlgorithm
+from ssl4eo_plugin.processing.inspect import InspectAlgorithm
+from ssl4eo_plugin.processing.weights import DownloadWeightsAlgorithm, ImportWeightsAlgorithm
 
 if TYPE_CHECKING:
     from qgis.PyQt.QtGui import QIcon
@@ -49,5 +52,12 @@ class Ssl4eoProvider(QgsProcessingProvider):
 
     def loadAlgorithms(self) -> None:
         """Add the algorithms."""
-        for algorithm in (EncodeAlgorithm, ClassifyAlgorithm):
+        for algorithm in (
+            DownloadWeightsAlgorithm,
+            ImportWeightsAlgorithm,
+            InspectAlgorithm,
+            HarmoniseAlgorithm,
+            EncodeAlgorithm,
+            ClassifyAlgorithm,
+        ):
             self.addAlgorithm(algorithm(self.backend))

@@ -21,6 +21,7 @@ from ssl4eo_plugin.engine.process import BackendProcess
 from ssl4eo_plugin.panel.dock import Ssl4eoDock
 from ssl4eo_plugin.processing.provider import Ssl4eoProvider
 from tests.qgis.helpers import PATCH_BBOX, ROOT, Outcome, is_running
+from tests.qgis.stand_in import StandIn
 
 
 @pytest.fixture(scope="session")
@@ -172,3 +173,29 @@ def image(scene, tmp_path_factory) -> str:
 def encoded(features, tmp_path) -> Path:
     """A copy of the feature set, with room beside it for samples and maps."""
     return Path(shutil.copytree(features, tmp_path / "ssl4eo" / "havel-1"))
+
+
+@pytest.fixture(scope="session")
+def cards(run_backend):
+    """The real cards, with no weights but the bundled ones."""
+    listed = run_backend("models", "--json")["models"]
+    absent = {"available": False, "state": "absent", "path": None}
+    return [card if card["state"] == "bundled" else {**card, **absent} for card in listed]
+
+
+@pytest.fixture
+def stand_in(cards):
+    """A backend that waits for the test."""
+    return StandIn(cards)
+
+
+@pytest.fixture
+def panel(qgis_iface, qgis_new_project, stand_in):
+    """The panel over that backend, in an empty project."""
+    dock = Ssl4eoDock(qgis_iface, stand_in)
+    dock.show()
+    yield dock
+    dock.shutdown()
+    dock.close()
+    dock.deleteLater()
+    QgsProject.instance().clear()

@@ -33,5 +33,7 @@ def serve_until(condition, limit: float = 60.0) -> None:
     QTimer.singleShot(int(limit * 1000), loop.quit)
     if not condition():
         loop.exec()
+    # Else it asks on while the next test tears down what it asks.
+    timer.stop()
     assert condition()
     QApplication.processEvents()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import http.server
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -42,6 +43,40 @@ def test_overrules_may_be_left_open_and_are_checked(backend, tmp_path):
         client.inspect(str(tmp_path / "gone.tif"), bands=None, scale=None, offset=None)
     with pytest.raises(EngineError, match="colour"):
         client.inspect(str(tmp_path / "gone.tif"), colour="red")
+
+
+def test_the_cards_say_where_weights_are_and_what_they_hold(backend):
+    card = next(card for card in backend.ensure_client().models() if card["id"] == BUNDLED_ENCODER)
+    assert (card["state"], card["downloadable"]) == ("bundled", False)
+    assert Path(card["path"]).is_file()
+    assert card["strides"] == [4, 8, 16, 32]
+
+
+def test_a_weight_file_is_recognised(backend):
+    client = backend.ensure_client()
+    bundled = next(card for card in client.models() if card["id"] == BUNDLED_ENCODER)
+    (match,) = client.recognise(bundled["path"])
+    assert (match["encoder"], match["confidence"]) == (BUNDLED_ENCODER, "certain")
+    assert match["because"]
+    with pytest.raises(EngineError, match=r"gone.pth"):
+        client.recognise("/no/such/gone.pth")
+
+
+def test_weights_that_cannot_be_removed_are_one_sentence(backend):
+    client = backend.ensure_client()
+    with pytest.raises(EngineError, match="come with the software and cannot be removed"):
+        client.remove(BUNDLED_ENCODER)
+    with pytest.raises(EngineError, match=r"Not Found|no encoder"):
+        client.remove("../models")
+
+
+def test_everything_known_better_of_an_image_is_taken(backend, scene):
+    told = {"nodata": 7, "level": "L2A", "scale": 5000, "offset": -10, "bands": {"1": "B12"}}
+    info = backend.ensure_client().inspect(scene, **told)
+    assert (info["nodata"], info["level"], info["quantification"], info["offset"]) == (7, "L2A", 5000, -10)
+    assert info["bands"][0] == "B12"
+    how = {finding["field"]: finding["how"] for finding in info["findings"]}
+    assert {how[field] for field in ("nodata", "level", "quantification", "offset", "bands")} == {"told"}
 
 
 def test_a_wrong_token_is_one_sentence(backend):

@@ -43,11 +43,12 @@ def test_the_bundled_encoder_is_offered_for_what_it_is(page):
 
 
 def test_an_encoder_without_weights_is_greyed_and_said(page):
-    card = dict(next(iter(page._encoders._cards.values())))
-    page._encoders._fill([{**card, "id": "far-better", "title": "Far better", "available": False}, card])
-    assert page.encoderBox.itemText(0) == "Far better (weights missing)"
-    assert not page.encoderBox.model().item(0).isEnabled()
-    assert page.encoder_id() == card["id"]
+    row = page.encoderBox.findData("mae-vith14-s2")
+    assert page.encoderBox.itemText(row) == "MAE ViT-H/14 (download first)"
+    assert not page.encoderBox.model().item(row).isEnabled()
+    assert row > page.encoderBox.findData("moco-resnet18w32-s2")
+    page.set_encoder("mae-vith14-s2")
+    assert page.encoder_id() == "moco-resnet18w32-s2"
 
 
 def test_the_whole_layer_is_the_first_choice(page):

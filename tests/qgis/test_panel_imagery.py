@@ -6,18 +6,27 @@ from __future__ import annotations
 import pytest
 from osgeo import gdal
 from qgis.core import QgsProject, QgsRasterLayer
-from qgis.PyQt.QtWidgets import QLabel
+from qgis.PyQt.QtWidgets import QLabel, QWidget
 
 from ssl4eo_plugin.engine.process import BackendProcess
 from ssl4eo_plugin.panel.dock import Ssl4eoDock
+from ssl4eo_plugin.panel.findings import found
 from tests.qgis.panel_helpers import serve_until, told
 
 
+def cells(page) -> dict[str, QWidget]:
+    """The cells of the table by the names of their rows."""
+    roles = (page.facts.ItemRole.LabelRole, page.facts.ItemRole.FieldRole)
+    rows = [[page.facts.itemAt(row, role).widget() for role in roles] for row in range(page.facts.rowCount())]
+    return {name.text(): cell for name, cell in rows}
+
+
 def facts(page) -> dict[str, str]:
-    """The table as it is read."""
-    labels = [page.facts.itemAt(index).widget() for index in range(page.facts.count())]
-    texts = [label.text() for label in labels if isinstance(label, QLabel)]
-    return dict(zip(texts[::2], texts[1::2], strict=True))
+    """The table as it is read: a value, and in a second line what is not certain of it."""
+    labels = {
+        name: [cell] if isinstance(cell, QLabel) else cell.findChildren(QLabel) for name, cell in cells(page).items()
+    }
+    return {name: "\n".join(label.text() for label in found) for name, found in labels.items()}
 
 
 def inspect(dock, path):
@@ -39,7 +48,7 @@ def unnamed(image, tmp_path):
 def test_the_panel_starts_with_the_image_and_nothing_else(dock):
     assert dock.step() == "imagery"
     assert [dock.show_step(name) for name in ("features", "labels", "map")] == [False, False, False]
-    assert dock.imagery.note.sentence().startswith("Choose a Sentinel-2 image")
+    assert dock.imagery.note.sentence().startswith("Choose a Sentinel-2 or Sentinel-1 image")
     assert not dock.imagery.card.isVisible()
 
 
@@ -54,8 +63,9 @@ def test_a_scene_is_described(dock, image):
         "CRS": "EPSG:32633, WGS 84 / UTM zone 33N",
         "Bands": "all 13 of Sentinel-2",
         "Values": "reflectance = DN / 10000",
-        "No data": "0",
+        "No data": "0\nassumed, likely",
     }
+    assert cells(page)["No data"].findChild(QLabel).toolTip() == found(info, "nodata")["because"]
     assert page.note.sentence() == page.needs.sentence() == page.simulated.sentence() == ""
     assert dock.show_step("features")
 
@@ -70,7 +80,7 @@ def test_unnamed_bands_are_asked_for_and_can_be_told(dock, unnamed):
     inspect(dock, unnamed)
     page = dock.imagery
     assert page.needs.sentence() == (
-        "The 10 bands have no names that say which Sentinel-2 band they are; choose them below."
+        "The 10 bands have no names that say which Sentinel band they are; choose them below."
     )
     assert page.needs.level == "error"
     assert not page.bandsGroup.isCollapsed()
@@ -86,6 +96,8 @@ def test_unnamed_bands_are_asked_for_and_can_be_told(dock, unnamed):
         "bands": {str(index): name for index, name in enumerate(info["bands"], 1) if name},
         "scale": 1000,
         "offset": 0,
+        # Assumed, and confirmed by Apply.
+        "nodata": 0,
     }
 
 
@@ -124,8 +136,8 @@ def test_a_picture_from_a_service_is_refused(dock):
     QgsProject.instance().addMapLayer(layer)
     _none, sentence = told(dock.imagery, lambda: dock.imagery.set_layer(layer), "inspected")
     assert sentence == (
-        "“Streets” is a picture from a service (wms), without the reflectance an encoder needs; "
-        "choose a Sentinel-2 image file."
+        "“Streets” is a picture from a service (wms), without the measured values an encoder needs; "
+        "choose a Sentinel image file."
     )
     assert dock.imagery.note.sentence() == sentence
     assert not dock.show_step("features")

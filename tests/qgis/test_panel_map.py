@@ -12,6 +12,7 @@ from osgeo import gdal, ogr
 from qgis.core import QgsGeometry, QgsPalettedRasterRenderer, QgsPointXY, QgsProject
 
 from ssl4eo_plugin.canvas.feature_folder import FeatureFolder
+from ssl4eo_plugin.engine.client import Client
 from tests.qgis.canvas_helpers import UTM
 from tests.qgis.panel_helpers import serve_until, told
 
@@ -180,11 +181,18 @@ def test_a_project_comes_back_with_features_samples_and_map(page, dock, encoded,
     assert len(project.mapLayersByName("Land cover: havel-1")) == 1
 
 
-def test_a_backend_that_dies_leaves_map_and_samples_and_says_so(page, dock, panel_backend):
+def test_a_backend_that_dies_leaves_map_and_samples_and_says_so(page, dock, panel_backend, monkeypatch):
     first, counts = classify(page)["map"], dock.labels.counts()
-    page.classify()
-    serve_until(lambda: page.job.bar.value() > 0)
-    _none, sentence = told(page, lambda: os.kill(panel_backend.pid, signal.SIGKILL), "classified")
+    submit = Client.submit
+
+    def submit_and_die(client, kind, params):
+        job = submit(client, kind, params)
+        os.kill(panel_backend.pid, signal.SIGKILL)
+        return job
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Client, "submit", submit_and_die)
+        _none, sentence = told(page, page.classify, "classified")
     assert "stopped" in sentence
     assert (page.note.sentence(), page.note.level) == (sentence, "error")
     assert page.layer().source() == first

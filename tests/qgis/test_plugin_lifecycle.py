@@ -66,7 +66,14 @@ def provider():
 
 def test_without_a_window_it_offers_the_algorithms_only(plugin):
     assert provider() is plugin.provider
-    assert [algorithm.id() for algorithm in provider().algorithms()] == ["ssl4eo:classify", "ssl4eo:encode"]
+    assert [algorithm.id() for algorithm in provider().algorithms()] == [
+        "ssl4eo:classify",
+        "ssl4eo:downloadweights",
+        "ssl4eo:encode",
+        "ssl4eo:harmonise",
+        "ssl4eo:importweights",
+        "ssl4eo:inspect",
+    ]
     assert plugin.dock is None
     assert not plugin.backend.alive
     plugin.unload()

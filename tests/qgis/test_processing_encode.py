@@ -97,6 +97,41 @@ def test_a_layer_of_the_project_and_band_names_are_taken(algorithms, shared_data
     assert QgsRasterLayer(str(out / "level_0.tif")).extent() == extent
 
 
+def test_a_further_encoder_joins_on_another_scene(algorithms, scene, shared_data, tmp_path):
+    """The second scene is another file of the same place: its pixels and levels follow those of the first."""
+    other = shutil.copyfile(scene, tmp_path / "other.tif")
+    extent = QgsReferencedRectangle(QgsRectangle(*PATCH_BBOX), QgsCoordinateReferenceSystem(UTM33))
+    result = processing.run(
+        "ssl4eo:encode",
+        {
+            "INPUT": scene,
+            "EXTENT": extent,
+            "ADD_ENCODER": "moco-resnet18w32-s2",
+            "ADD_SCENE": str(other),
+            "OUTPUT": str(tmp_path / "features"),
+        },
+    )
+    levels = json.loads(result["LEVELS"])
+    assert [level["scene"] for level in levels] == [0] * 5 + [1] * 5
+    assert [level["stride"] for level in levels] == [1, 4, 8, 16, 32] * 2
+    for level in range(5):
+        np.testing.assert_array_equal(pixels(tmp_path / "features", level), pixels(tmp_path / "features", level + 5))
+
+
+def test_a_further_encoder_on_the_same_scene_is_passed_on(algorithms, scene, tmp_path):
+    given = {"INPUT": scene, "ADD_ENCODER": "resnet-of-dreams", "OUTPUT": str(tmp_path / "f")}
+    with pytest.raises(QgsProcessingException, match="resnet-of-dreams"):
+        processing.run("ssl4eo:encode", given)
+
+
+def test_a_further_scene_without_an_encoder_is_refused_before_anything_starts(algorithms, scene, tmp_path):
+    algorithms.backend.stop()
+    given = {"INPUT": scene, "ADD_SCENE": scene, "OUTPUT": str(tmp_path / "f")}
+    accepted, sentence = algorithms.algorithm("encode").checkParameterValues(given, QgsProcessingContext())
+    assert (accepted, "no further encoder" in sentence) == (False, True)
+    assert not algorithms.backend.alive
+
+
 @pytest.mark.parametrize("bands", ["B02", "1=B02,1=B03", "x=B02", "1="])
 def test_a_band_list_that_cannot_be_read_is_refused_before_anything_starts(algorithms, scene, tmp_path, bands):
     algorithms.backend.stop()
