@@ -16,13 +16,16 @@ from qgis.PyQt.QtGui import QColor
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["recolor_map", "style_composite", "style_map", "style_true_color"]
+__all__ = ["recolor_map", "style_composite", "style_image", "style_map"]
 
 # A composite leaves out the darkest and brightest 2 % of each band, as QGIS's own cumulative cut does by default.
 _CUT = (0.02, 0.98)
 # Pixels looked at for the cut; QGIS uses as many by default (QgsRasterLayer::SAMPLE_SIZE).
 _SAMPLE_SIZE = 250_000
 _CLASS_BAND = 1
+# Red, green and blue. Of Sentinel-1, what scatters in its volume (VH: woods, crops) comes out green and walls and bare
+# ground, which send back VV, magenta.
+_IMAGES = (("B04", "B03", "B02"), ("VV", "VH", "VV"))
 
 
 def style_composite(layer: QgsRasterLayer, bands: Sequence[int] = (1, 2, 3)) -> None:
@@ -48,12 +51,13 @@ def style_composite(layer: QgsRasterLayer, bands: Sequence[int] = (1, 2, 3)) -> 
     _apply(layer, renderer)
 
 
-def style_true_color(layer: QgsRasterLayer, bands: Sequence[str | None]) -> bool:
-    """Draw a Sentinel-2 image as the eye would see it; `bands` are its band names. False when one is missing."""
-    if not all(name in bands for name in ("B04", "B03", "B02")):
-        return False
-    style_composite(layer, [list(bands).index(name) + 1 for name in ("B04", "B03", "B02")])
-    return True
+def style_image(layer: QgsRasterLayer, bands: Sequence[str | None]) -> bool:
+    """Draw an image by its band names: Sentinel-2 in true colour, Sentinel-1 as VV, VH, VV. False when one is missing."""
+    for composite in _IMAGES:
+        if all(name in bands for name in composite):
+            style_composite(layer, [list(bands).index(name) + 1 for name in composite])
+            return True
+    return False
 
 
 def style_map(layer: QgsRasterLayer, names: Mapping[int, str], colors: Mapping[str, QColor]) -> None:

@@ -10,7 +10,7 @@ from qgis.core import QgsApplication, QgsMapLayer, QgsMapLayerProxyModel, QgsRas
 from qgis.PyQt.QtCore import Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import QFileDialog, QLabel, QMenu, QSizePolicy, QVBoxLayout, QWidget
 
-from ssl4eo_plugin.canvas.styles import style_true_color
+from ssl4eo_plugin.canvas.styles import style_image
 from ssl4eo_plugin.panel.band_folder import BandFolder
 from ssl4eo_plugin.panel.bands import BandsForm
 from ssl4eo_plugin.panel.findings import doubts, why
@@ -188,7 +188,7 @@ class ImageryPage(Page):
         self.note.say("")
         self.info = info
         keep_overrules(layer, overrules)
-        if layer.id() in self._opened and style_true_color(layer, info["bands"]):
+        if layer.id() in self._opened and style_image(layer, info["bands"]):
             self._opened.discard(layer.id())
         self._show()
         self.state.set_scene(SceneState(layer, path, info, overrules))

@@ -23,7 +23,7 @@ from qgis.PyQt.QtGui import QColor
 from ssl4eo_plugin.canvas import layers
 from ssl4eo_plugin.canvas.errors import CanvasError
 from ssl4eo_plugin.canvas.feature_folder import FeatureFolder
-from ssl4eo_plugin.canvas.styles import recolor_map, style_true_color
+from ssl4eo_plugin.canvas.styles import recolor_map, style_image
 from tests.qgis.canvas_helpers import UTM
 from tests.qgis.helpers import PATCH_BBOX
 
@@ -167,10 +167,17 @@ def test_a_map_follows_the_colours_of_the_classes(project, feature_set, class_ma
 def test_an_image_is_shown_in_true_colour_by_the_names_of_its_bands(run_backend, scene):
     bands = run_backend("inspect", scene, "--json")["bands"]
     layer = QgsRasterLayer(scene, "image", "gdal")
-    assert style_true_color(layer, bands)
+    assert style_image(layer, bands)
     renderer = layer.renderer()
     assert (renderer.redBand(), renderer.greenBand(), renderer.blueBand()) == (4, 3, 2)
-    assert not style_true_color(layer, [None] * len(bands))
+    assert not style_image(layer, [None] * len(bands))
+
+
+def test_a_radar_image_is_shown_by_its_polarisations(scene):
+    layer = QgsRasterLayer(scene, "image", "gdal")
+    assert style_image(layer, [None, "VH", None, "VV"])
+    renderer = layer.renderer()
+    assert (renderer.redBand(), renderer.greenBand(), renderer.blueBand()) == (4, 2, 4)
 
 
 def test_removing_a_map_removes_what_lies_beside_it(tmp_path):
