@@ -52,7 +52,7 @@ def style_composite(layer: QgsRasterLayer, bands: Sequence[int] = (1, 2, 3)) -> 
 
 
 def style_image(layer: QgsRasterLayer, bands: Sequence[str | None]) -> bool:
-    """Draw an image by its band names: Sentinel-2 in true colour, Sentinel-1 as VV, VH, VV. False when one is missing."""
+    """Draw Sentinel-2 in true colour and Sentinel-1 as VV, VH, VV, by its band names; False when one is missing."""
     for composite in _IMAGES:
         if all(name in bands for name in composite):
             style_composite(layer, [list(bands).index(name) + 1 for name in composite])
