@@ -185,6 +185,12 @@ def test_the_licence_and_scores_of_a_released_file_are_not_those_of_one_like_it(
     assert card.note == "Loaded from a file: it holds a ResNet, and dino was asked for. Scaled as dino-resnet50-s2."
 
 
+def test_only_a_network_like_the_bundled_one_is_scaled_like_it(tmp_path: Path) -> None:
+    for backbone, rule in (("resnet18w32", "standardise"), ("vits16", "clip"), ("vitb16", "clip")):
+        torch.save(build_network(backbone, 13).state_dict(), tmp_path / "w.pth")
+        assert load_checkpoint(tmp_path / "w.pth", method="moco").card.scaling.rule == rule, backbone
+
+
 @pytest.mark.parametrize("text", ["resnet50", "RN50", "resnet-50"])
 def test_spellings_of_a_resnet(text: str) -> None:
     assert arch_named(text) == ({"resnet50"}, None)

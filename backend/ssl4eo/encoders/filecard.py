@@ -68,8 +68,14 @@ def card_for_file(path: Path, layout: Layout, stored: Mapping[str, Any], release
 
 def _template(layout: Layout) -> Card:
     fitting = [card for card in load_cards().values() if len(card.bands) == layout.in_chans]
+
+    def distance(card: Card) -> tuple[bool, bool, bool]:
+        # The bundled encoder is scaled in a way of its own, which no released one is.
+        bundled = any(file.bundled for file in card.files)
+        return card.method != layout.method, card.backbone != layout.backbone, bundled
+
     # min() takes the first card among equals.
-    return min(fitting, key=lambda card: (card.method != layout.method, card.backbone != layout.backbone))
+    return min(fitting, key=distance)
 
 
 def _pooling(layout: Layout) -> Any:
