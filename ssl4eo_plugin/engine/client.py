@@ -47,13 +47,6 @@ class Client:
         cards: list[dict[str, Any]] = self._ask("GET", "/models", timeout=_SLOW)["models"]
         return cards
 
-    def recognise(self, file: str) -> list[dict[str, Any]]:
-        """Return which encoders a weight file may belong to, best first: `encoder`, `confidence`, `because`."""
-        matches: list[dict[str, Any]] = self._ask("POST", "/weights/recognise", {"file": str(file)}, timeout=_SLOW)[
-            "matches"
-        ]
-        return matches
-
     def remove(self, encoder: str) -> dict[str, Any]:
         """Delete the weights of an encoder from the backend's folder."""
         return self._ask("DELETE", f"/weights/{quote(encoder, safe='')}", timeout=_SLOW)

@@ -41,6 +41,8 @@ class BandsForm(QWidget):
         super().__init__(parent)
         uic.loadUi(str(Path(__file__).with_suffix(".ui")), self)
         self._info: dict[str, Any] = {}
+        # What the widgets showed of the numbers found, by the names of the overrules.
+        self._shown: dict[str, float | str] = {}
         header = self.table.horizontalHeader()
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
@@ -69,7 +71,8 @@ class BandsForm(QWidget):
         _fill(self.unit, units, info["unit"], unit_name(info["unit"]))
         self.scale.setValue(info["quantification"])
         self.offset.setValue(info["offset"])
-        self.nodata.setText("" if info["nodata"] is None else f"{info['nodata']:g}")
+        self.nodata.setText("" if info["nodata"] is None else _exact(info["nodata"]))
+        self._shown = {"scale": self.scale.value(), "offset": self.offset.value(), "nodata": self.nodata.text()}
         # The unit of Sentinel-2 follows from the divisor, and decibels have no offset.
         for name, shown in (("unit", sensor != "S2"), ("offset", sensor != "S1")):
             for widget in (getattr(self, name), getattr(self, f"{name}Label"), self._marks[name]):
@@ -94,6 +97,9 @@ class BandsForm(QWidget):
             "offset": self.offset.value(),
             "nodata": float(self.nodata.text()) if self.nodata.hasAcceptableInput() else None,
         }
+        showing = {"scale": given["scale"], "offset": given["offset"], "nodata": self.nodata.text()}
+        # A spin box rounds and limits what it is given: where nobody touched it, what was found counts.
+        given.update({name: self._info[_FIELDS[name]] for name in showing if showing[name] == self._shown[name]})
         as_found: dict[str, Any] = {name: self._info[field] for name, field in _FIELDS.items()}
         as_found["bands"] = {str(row + 1): name for row, name in enumerate(self._info["bands"]) if name} or None
         return {
@@ -105,6 +111,9 @@ class BandsForm(QWidget):
     def _open(self, name: str) -> bool:
         """Whether a value that was left as it is needs saying: the file does not say it for certain."""
         sensor, finding = self._info["sensor"], found(self._info, _FIELDS[name])
+        if sensor is None and name != "bands":
+            # Nothing was looked for yet, so what stands there is nobody's finding.
+            return False
         if (name == "unit" and sensor != "S1") or (name == "offset" and sensor == "S1"):
             return finding is not None and finding["how"] == "told"
         return finding is None or (finding["how"], finding["confidence"]) != ("read", "certain")
@@ -137,6 +146,12 @@ class BandsForm(QWidget):
         _fill(box, [(band, band) for band in (*bands, *others)], name, self.tr("not used"), always=True)
         _ignore_wheel(box)
         return box
+
+
+def _exact(value: float) -> str:
+    """Return a number as a person writes it where that is the same number, else with all its digits."""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
 
 
 def _known(table: dict[str, tuple[str, ...]], sensor: str | None) -> tuple[str, ...]:

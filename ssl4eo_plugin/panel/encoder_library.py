@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qgis.PyQt.QtCore import QObject, pyqtSignal
@@ -62,9 +63,12 @@ class EncoderLibrary(QObject):
 
     def recognise(
         self, file: str, answered: Callable[[list[dict[str, Any]]], None], failed: Callable[[str], None]
-    ) -> None:
-        """Ask which encoders a weight file may belong to."""
-        self._runner.ask(lambda client: client.recognise(file), self.tr("Looking at {}").format(file), answered, failed)
+    ) -> JobTask:
+        """Find out which encoders a weight file may belong to, best first: `encoder`, `confidence`, `because`."""
+        description = self.tr("Looking at {}").format(Path(file).name)
+        return self._runner.job(
+            "weights_recognise", {"file": file}, description, lambda result: answered(result["matches"]), failed
+        )
 
     def import_file(
         self,
@@ -75,7 +79,7 @@ class EncoderLibrary(QObject):
     ) -> JobTask:
         """Copy a weight file to where the backend keeps those of an encoder."""
         params = {"file": file, "encoder": encoder_id}
-        return self._job("weights_import", params, self.tr("Importing {}").format(file), succeeded, failed)
+        return self._job("weights_import", params, self.tr("Importing {}").format(Path(file).name), succeeded, failed)
 
     def verify(
         self,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from qgis.PyQt.QtGui import QHideEvent
     from qgis.PyQt.QtWidgets import QWidget
 
+    from ssl4eo_plugin.engine.tasks import JobTask
     from ssl4eo_plugin.panel.state import PanelState
 
 __all__ = ["EncoderTable"]
@@ -119,8 +120,8 @@ class EncoderTable(QDialog):
 
     def verify(self) -> None:
         """Compare the chosen encoder's weights with their checksum."""
-        self.note.say(self.tr("Verifying…"))
-        self._library.verify(self.chosen(), self._verified, self.fail)
+        task = self._library.verify(self.chosen(), self._verified, self.fail)
+        self._follow(task, self.tr("Verifying…"), self.tr("Cancelled."))
 
     def remove(self) -> None:
         """Delete the chosen encoder's weights, after a question."""
@@ -134,8 +135,9 @@ class EncoderTable(QDialog):
 
     def import_file(self, file: str) -> None:
         """Find out whose weights a file holds, ask when it is not certain, and import it."""
-        self.note.say(self.tr("Looking at {}…").format(Path(file).name))
-        self._library.recognise(file, lambda matches: self._recognised(file, matches), self.fail)
+        task = self._library.recognise(file, lambda matches: self._recognised(file, matches), self.fail)
+        doing = self.tr("Looking at {}…").format(Path(file).name)
+        self._follow(task, doing, self.tr("Cancelled; nothing was imported."))
 
     def hideEvent(self, event: QHideEvent) -> None:
         """Remember size and place."""
@@ -176,7 +178,10 @@ class EncoderTable(QDialog):
             card is not None and card["downloadable"] and not card["available"] and not running
         )
         self.cancelButton.setEnabled(running)
-        self.verifyButton.setEnabled(here and not running)
+        # The bar beneath the table shows one job.
+        free = not self.job.running()
+        self.importButton.setEnabled(free)
+        self.verifyButton.setEnabled(here and not running and free)
         self.removeButton.setEnabled(
             card is not None and card["state"] in ("present", "damaged", "partial") and not running
         )
@@ -217,6 +222,14 @@ class EncoderTable(QDialog):
             QgsSettings().setValue(_FOLDER, str(Path(file).parent))
             self.import_file(file)
 
+    def _follow(self, task: JobTask, doing: str, cancelled: str) -> None:
+        self.note.say(doing)
+        self.job.follow(task)
+        task.cancelled.connect(lambda: self.note.say(cancelled))
+        for ended in (task.succeeded, task.failed, task.cancelled):
+            ended.connect(self._show)
+        self._show()
+
     def _recognised(self, file: str, matches: list[dict[str, Any]]) -> None:
         self.note.say("")
         if not matches:
@@ -225,8 +238,9 @@ class EncoderTable(QDialog):
             return
 
         def import_as(encoder_id: str) -> None:
-            self.note.say(self.tr("Importing {}…").format(Path(file).name))
-            self._library.import_file(file, encoder_id, self._imported, self.fail)
+            task = self._library.import_file(file, encoder_id, self._imported, self.fail)
+            doing = self.tr("Importing {}…").format(Path(file).name)
+            self._follow(task, doing, self.tr("Cancelled; nothing was imported."))
 
         certain = settled(matches)
         if certain is not None:

@@ -35,7 +35,8 @@ _LEVELS = {"L1C": "Level-1C", "L2A": "Level-2A"}
 _SENSORS = {"S1": "Sentinel-1", "S2": "Sentinel-2"}
 _RGB = {"B04", "B03", "B02"}
 _GIGABYTE = 1000.0
-# What the backend puts in the place of a band that an image lacks (ssl4eo.scenes.plan_bands); B10 becomes zero.
+# What the backend puts in the place of a band that an image lacks (_STAND_INS of its scenes/info.py, with which a test
+# compares this); B10 becomes zero.
 _SUBSTITUTES = {"B10": None, "B01": "B02", "B09": "B8A"}
 
 translate = QCoreApplication.translate

@@ -72,7 +72,8 @@ class JobBar(QWidget):
         self._advance(0.0, "")
         task.advanced.connect(self._advance)
         for ended in (task.succeeded, task.failed, task.cancelled):
-            ended.connect(self._end)
+            # The slot that a job's end calls first may have started the next job already.
+            ended.connect(lambda *_: self._end(task))
         self._clock.start()
         self._show()
 
@@ -95,7 +96,9 @@ class JobBar(QWidget):
         clock = f"{passed // _MINUTE}:{passed % _MINUTE:02d}"
         self.message.setText(f"{self._doing} ({clock})")
 
-    def _end(self, *_: object) -> None:
+    def _end(self, task: JobTask) -> None:
+        if task is not self._task:
+            return
         self._task = None
         self._doing = ""
         self._clock.stop()

@@ -55,17 +55,27 @@ def facts(info: dict[str, Any]) -> list[Fact]:
     return [row for row in rows if row.value]
 
 
-def needs(info: dict[str, Any]) -> tuple[list[str], bool]:
-    """Return what must be said before the image can be encoded, and whether it is which band is which."""
+def needs(info: dict[str, Any], *, elsewhere: bool = False) -> tuple[list[str], bool]:
+    """Return what must be said before the image can be encoded, and whether it is which band is which.
+
+    Args:
+        info: What the backend found.
+        elsewhere: Whether the sentences stand on another page than the form where bands are chosen.
+    """
     sentences, bands_unknown = [], False
     for need in info["needs"]:
         # The backend speaks of its command line here; the panel has a form for the same.
         if "--bands" in need:
             bands_unknown = True
-            sentence = translate(
+            here = translate(
                 "Scene", "The {} bands have no names that say which Sentinel band they are; choose them below."
             )
-            sentences.append(sentence.format(len(info["bands"])))
+            there = translate(
+                "Scene",
+                "The {} bands have no names that say which Sentinel band they are; "
+                "choose the image under Imagery and say it there.",
+            )
+            sentences.append((there if elsewhere else here).format(len(info["bands"])))
         else:
             sentences.append(need)
     return sentences, bands_unknown

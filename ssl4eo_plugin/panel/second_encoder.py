@@ -12,7 +12,7 @@ from ssl4eo_plugin.canvas.errors import CanvasError
 from ssl4eo_plugin.panel import encoder_words as words
 from ssl4eo_plugin.panel.encoders import fill_encoders
 from ssl4eo_plugin.panel.overrules import overrules_of
-from ssl4eo_plugin.panel.scene_facts import title, values
+from ssl4eo_plugin.panel.scene_facts import needs, title, values
 from ssl4eo_plugin.processing.sources import raster_path
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ class SecondEncoder(QObject):
         self._info: dict[str, Any] | None = None
         self._refusal = ""
         self._asked: object = None
+        # What the user knew better of the image when it was looked at; None when no answer counts.
+        self._told: dict[str, Any] | None = None
         layer_box.setFilters(QgsMapLayerProxyModel.Filter.RasterLayer)
         layer_box.setAllowEmptyLayer(True, self.tr("The same image"))
         layer_box.setShowCrs(False)
@@ -49,7 +51,7 @@ class SecondEncoder(QObject):
         layer_box.layerChanged.connect(self._layer_chosen)
         box.currentIndexChanged.connect(self._show)
         state.encoders.changed.connect(self._fill)
-        state.sceneChanged.connect(self._show)
+        state.sceneChanged.connect(self._look_again)
         self._fill()
 
     def encoder_id(self) -> str | None:
@@ -75,17 +77,19 @@ class SecondEncoder(QObject):
         card = self._state.encoders.cards.get(self.encoder_id() or "")
         if card is None:
             return ""
+        if not card["available"]:
+            # It was here when it was chosen.
+            sentence = self.tr("{} is not on this computer; press “Encoders…” to download or import it.")
+            return sentence.format(card["title"])
         if self.layer() is None:
             if card["id"] == self._first:
                 return self.tr("It is the first encoder already; choose another one, or another image.")
             scene = self._state.scene
             misfit = words.misfit(card, scene.info if scene is not None else None)
             return self.tr("{} Choose another image for it.").format(misfit) if misfit else ""
-        if self._refusal:
-            return self._refusal
         if self._info is None:
-            return self.tr("Its image is still looked at; wait a moment.")
-        return words.misfit(card, self._info) or next(iter(self._info["needs"]), "")
+            return self._refusal or self.tr("Its image is still looked at; wait a moment.")
+        return words.misfit(card, self._info) or next(iter(needs(self._info, elsewhere=True)[0]), "")
 
     def additions(self) -> list[dict[str, Any]]:
         """Return what the job `encode` takes as `add`: at most one encoder, its image, and what the user knows of it.
@@ -115,7 +119,7 @@ class SecondEncoder(QObject):
         self._layers.setExceptedLayerList(self._state.own_rasters())
 
     def _layer_chosen(self, layer: QgsRasterLayer | None) -> None:
-        self._info, self._refusal, self._asked = None, "", None
+        self._info, self._refusal, self._asked, self._told = None, "", None, None
         if layer is not None and layer.providerType() != "gdal":
             sentence = self.tr("“{}” is a picture from a service, not an image file; choose another layer.")
             self._refusal = sentence.format(layer.name())
@@ -123,9 +127,18 @@ class SecondEncoder(QObject):
             self._inspect(layer)
         self._show()
 
+    def _look_again(self) -> None:
+        # Under Imagery the user may have said what the bands of this image are.
+        layer = self.layer()
+        if layer is not None and overrules_of(layer) != self._told:
+            self._layer_chosen(layer)
+        else:
+            self._show()
+
     def _inspect(self, layer: QgsRasterLayer) -> None:
         asked = self._asked = object()
         path, overrules = raster_path(layer), overrules_of(layer)
+        self._told = overrules
 
         def answered(info: dict[str, Any]) -> None:
             # Only the last question counts.
@@ -135,7 +148,7 @@ class SecondEncoder(QObject):
 
         def refused(sentence: str) -> None:
             if asked is self._asked:
-                self._refusal = sentence
+                self._refusal, self._told = sentence, None
                 self._show()
 
         description = self.tr("Looking at {}").format(layer.name())

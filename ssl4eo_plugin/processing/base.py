@@ -64,6 +64,10 @@ class BackendAlgorithm(QgsProcessingAlgorithm):
         parameter.setFlags(parameter.flags() | QgsProcessingParameterDefinition.Flag.FlagAdvanced)
         self.addParameter(parameter)
 
+    def cancelled_sentence(self) -> str:
+        """Return what to say when the user cancelled."""
+        return self.tr("Cancelled; nothing was written.")
+
     def run_in_backend(self, kind: str, params: dict[str, Any], feedback: QgsProcessingFeedback) -> dict[str, Any]:
         """Run one job and return its result.
 
@@ -89,7 +93,7 @@ class BackendAlgorithm(QgsProcessingAlgorithm):
                 remedy=self.tr("run it again"),
             )
         except JobCancelled as error:
-            raise QgsProcessingException(self.tr("Cancelled; nothing was written.")) from error
+            raise QgsProcessingException(self.cancelled_sentence()) from error
         except EngineError as error:
             raise QgsProcessingException(str(error)) from error
         for warning in result.get("warnings", []):

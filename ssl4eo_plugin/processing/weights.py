@@ -77,6 +77,10 @@ class DownloadWeightsAlgorithm(_WeightsAlgorithm):
         self.add_results()
         self.addOutput(QgsProcessingOutputString("VERIFIED", self.tr("What proved the file right")))
 
+    def cancelled_sentence(self) -> str:
+        """Return what to say when the user cancelled."""
+        return self.tr("Cancelled; what was fetched is kept for the next time.")
+
     def processAlgorithm(
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:

@@ -4,10 +4,7 @@
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 from typing import Any
-
-from ssl4eo_plugin.engine.errors import EngineError
 
 
 class StandIn:
@@ -17,7 +14,7 @@ class StandIn:
 
     def __init__(self, cards: list[dict[str, Any]]) -> None:
         self.cards = {card["id"]: dict(card) for card in cards}
-        self.matches: list[dict[str, Any]] = []
+        self.inspected: list[tuple[str, dict[str, Any]]] = []
         self.infos: dict[str, dict[str, Any]] = {}
         self.jobs: dict[str, dict[str, Any]] = {}
         self.submitted: list[tuple[str, dict[str, Any]]] = []
@@ -54,17 +51,15 @@ class StandIn:
     def models(self) -> list[dict[str, Any]]:
         return [dict(card) for card in self.cards.values()]
 
-    def recognise(self, file: str) -> list[dict[str, Any]]:
-        if not Path(file).exists():
-            raise EngineError(f"There is no file {file}; choose another one.")
-        return self.matches
-
     def remove(self, encoder: str) -> dict[str, Any]:
         self.have(encoder, "absent")
         return {"encoder": encoder, "freed_mb": 94.2}
 
     def inspect(self, scene: str, **overrules: object) -> dict[str, Any]:
-        return {**self.infos[scene], "told": overrules}
+        self.inspected.append((scene, overrules))
+        info = {**self.infos[scene], "told": overrules}
+        # As in the real one, what is told is not asked for.
+        return {**info, "bands": list(overrules["bands"].values()), "needs": []} if "bands" in overrules else info
 
     def submit(self, kind: str, params: dict[str, Any]) -> dict[str, Any]:
         self.submitted.append((kind, params))

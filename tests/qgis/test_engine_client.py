@@ -13,6 +13,7 @@ import pytest
 from ssl4eo_plugin.engine import client as client_module
 from ssl4eo_plugin.engine.client import Client
 from ssl4eo_plugin.engine.errors import BackendUnreachable, EngineError
+from ssl4eo_plugin.engine.jobs import run_job
 from ssl4eo_plugin.settings import BUNDLED_ENCODER
 
 
@@ -55,11 +56,11 @@ def test_the_cards_say_where_weights_are_and_what_they_hold(backend):
 def test_a_weight_file_is_recognised(backend):
     client = backend.ensure_client()
     bundled = next(card for card in client.models() if card["id"] == BUNDLED_ENCODER)
-    (match,) = client.recognise(bundled["path"])
+    (match,) = run_job(backend, "weights_recognise", {"file": bundled["path"]})["matches"]
     assert (match["encoder"], match["confidence"]) == (BUNDLED_ENCODER, "certain")
     assert match["because"]
     with pytest.raises(EngineError, match=r"gone.pth"):
-        client.recognise("/no/such/gone.pth")
+        run_job(backend, "weights_recognise", {"file": "/no/such/gone.pth"})
 
 
 def test_weights_that_cannot_be_removed_are_one_sentence(backend):

@@ -192,21 +192,30 @@ def test_only_what_is_here_can_be_used_and_a_double_click_does(table, panel, sta
 
 @pytest.fixture
 def file(tmp_path):
-    path = tmp_path / "weights.pth"
-    path.write_bytes(b"x")
-    return str(path)
+    return str(tmp_path / "weights.pth")
 
 
 def match(encoder: str, confidence: str) -> dict[str, str]:
     return {"encoder": encoder, "confidence": confidence, "because": f"it looks like {encoder}"}
 
 
-def test_a_certain_file_is_imported_at_once(table, stand_in, file, monkeypatch):
-    monkeypatch.setattr(encoder_table, "ask_match", lambda *_: pytest.fail("asked"))
-    stand_in.matches = [match(FIRST, "certain")]
+def recognise(table, stand_in, file: str, matches: list[dict[str, str]]) -> None:
+    """Import a file, whose weights the backend takes for those of `matches`."""
     table.import_file(file)
     serve_until(stand_in.running)
-    assert stand_in.submitted == [("weights_import", {"file": file, "encoder": FIRST})]
+    assert stand_in.submitted[-1] == ("weights_recognise", {"file": file})
+    stand_in.finish({"matches": matches})
+
+
+def test_a_certain_file_is_imported_at_once(table, stand_in, file, monkeypatch):
+    monkeypatch.setattr(encoder_table, "ask_match", lambda *_: pytest.fail("asked"))
+    recognise(table, stand_in, file, [match(FIRST, "certain")])
+    serve_until(stand_in.running)
+    assert stand_in.submitted[1:] == [("weights_import", {"file": file, "encoder": FIRST})]
+    # The bar shows the second job, though the first has ended since.
+    stand_in.advance(0.3, "Copying")
+    serve_until(lambda: table.job.message.text().startswith("Copying"))
+    assert not table.importButton.isEnabled()
     stand_in.have(FIRST)
     stand_in.finish({"encoder": FIRST, "confidence": "certain", "because": "its sha256 is the published df8b932e"})
     serve_until(lambda: state(table, FIRST) == "on this computer")
@@ -218,8 +227,7 @@ def test_a_certain_file_is_imported_at_once(table, stand_in, file, monkeypatch):
     "matches", [[match(FIRST, "likely")], [match(SECOND, "possible"), match(FIRST, "possible")]], ids=["likely", "tie"]
 )
 def test_what_is_not_certain_is_asked_with_its_reasons(table, stand_in, file, matches):
-    stand_in.matches = matches
-    table.import_file(file)
+    recognise(table, stand_in, file, matches)
     serve_until(lambda: isinstance(QApplication.activeModalWidget(), MatchQuestion))
     question = QApplication.activeModalWidget()
     rows = [question.list.topLevelItem(row) for row in range(question.list.topLevelItemCount())]
@@ -228,25 +236,44 @@ def test_what_is_not_certain_is_asked_with_its_reasons(table, stand_in, file, ma
     question.list.setCurrentItem(rows[-1])
     question.import_button.click()
     serve_until(stand_in.running)
-    assert stand_in.submitted == [("weights_import", {"file": file, "encoder": FIRST})]
+    assert stand_in.submitted[1:] == [("weights_import", {"file": file, "encoder": FIRST})]
 
 
 def test_a_question_that_is_dismissed_imports_nothing(table, stand_in, file):
-    stand_in.matches = [match(FIRST, "likely")]
-    table.import_file(file)
+    recognise(table, stand_in, file, [match(FIRST, "likely")])
     serve_until(lambda: isinstance(QApplication.activeModalWidget(), MatchQuestion))
     QApplication.activeModalWidget().reject()
     serve_until(lambda: QApplication.activeModalWidget() is None)
-    assert stand_in.submitted == []
+    assert [kind for kind, _params in stand_in.submitted] == ["weights_recognise"]
     assert table.note.sentence() == ""
+    assert table.importButton.isEnabled()
 
 
 def test_a_file_that_fits_nothing_or_is_gone_is_one_sentence(table, stand_in, file):
-    table.import_file(file)
+    recognise(table, stand_in, file, [])
     serve_until(lambda: table.note.level == "error")
     assert table.note.sentence() == "“weights.pth” holds the weights of none of these encoders; choose another file."
     table.import_file("/no/such.pth")
-    serve_until(lambda: "/no/such.pth" in table.note.sentence() and table.note.level == "error")
+    serve_until(stand_in.running)
+    stand_in.refuse("There is no file /no/such.pth; choose another one.")
+    serve_until(lambda: table.note.sentence() == "There is no file /no/such.pth; choose another one.")
+    assert table.note.level == "error"
+    assert table.importButton.isEnabled()
+
+
+def test_looking_at_a_file_shows_how_far_it_is_and_can_be_cancelled(table, stand_in, file):
+    table.import_file(file)
+    assert table.note.sentence() == "Looking at weights.pth…"
+    assert table.job.isVisibleTo(table)
+    assert not table.importButton.isEnabled()
+    serve_until(stand_in.running)
+    stand_in.advance(0.4, "Hashing")
+    serve_until(lambda: table.job.message.text().startswith("Hashing"))
+    table.job.cancel_button.click()
+    serve_until(lambda: table.note.sentence() == "Cancelled; nothing was imported.")
+    assert not table.job.isVisibleTo(table)
+    assert table.importButton.isEnabled()
+    assert [kind for kind, _params in stand_in.submitted] == ["weights_recognise"]
 
 
 def test_weights_are_removed_after_a_question(table, panel, stand_in, monkeypatch):
@@ -271,6 +298,7 @@ def test_what_comes_with_the_plugin_cannot_be_removed_but_verified(table, stand_
     table.verifyButton.click()
     serve_until(stand_in.running)
     assert stand_in.submitted == [("weights_verify", {"encoder": "moco-resnet18w32-s2"})]
+    assert not table.verifyButton.isEnabled()
     stand_in.finish(
         {"rows": [{"encoder": "x", "state": "damaged", "sentence": "The file is damaged; import it again."}]}
     )

@@ -6,11 +6,15 @@ from __future__ import annotations
 import shutil
 
 import pytest
+from osgeo import gdal
 from qgis.PyQt.QtTest import QTest
 
 from ssl4eo_plugin.panel.findings import doubts, how_sure
 from tests.qgis.panel_helpers import told
 from tests.qgis.test_panel_imagery import facts, inspect
+
+# The lowest number of 32 bits, which many programs write for no data.
+LOWEST = -3.4028234663852886e38
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +77,46 @@ def test_what_was_read_for_certain_is_not_sent_back(dock, image):
     assert form.told() == {"nodata": 0, "offset": -1000}
     form.choose(["B02", "B01", *[f"B{number:02d}" for number in range(3, 9)]])
     assert form.told()["bands"]["1"] == "B02"
+
+
+@pytest.fixture
+def odd(image, tmp_path) -> str:
+    """A part of the scene with a scale and a value for no data that no short number writes."""
+    path = str(tmp_path / "odd.tif")
+    part = gdal.Translate(path, image, srcWin=[0, 0, 64, 64], outputType=gdal.GDT_Float32, noData=LOWEST)
+    part.SetMetadata({})
+    for band in range(1, part.RasterCount + 1):
+        part.GetRasterBand(band).SetScale(1 / 36363.63636)
+    part.FlushCache()
+    return path
+
+
+def test_what_nobody_touched_is_sent_as_it_was_found(dock, odd):
+    info, _none = inspect(dock, odd)
+    form = dock.imagery.bands
+    found = {"scale": info["quantification"], "nodata": info["nodata"]}
+    assert found == {"scale": 36363.63636, "nodata": LOWEST}
+    assert float(form.nodata.text()) == LOWEST
+    # Both were read for certain.
+    assert not set(found) & set(form.told())
+    # What was told is said again with the next Apply.
+    told(dock.imagery, lambda: dock.imagery.set_overrules(**found), "inspected")
+    form.level.setCurrentIndex(form.level.findData("L2A"))
+    info, failed = told(dock.imagery, form.applyButton.click, "inspected")
+    assert failed is None
+    assert {name: dock.state.scene.overrules[name] for name in found} == found
+    assert (info["quantification"], info["nodata"], info["level"]) == (36363.63636, LOWEST, "L2A")
+    form.scale.setValue(10000)
+    form.nodata.setText("-9999")
+    assert {name: form.told()[name] for name in found} == {"scale": 10000, "nodata": -9999}
+    form.nodata.clear()
+    assert "nodata" not in form.told()
+
+
+def test_a_short_number_is_written_short(form):
+    for value, text in ((0.0, "0"), (-9999.0, "-9999"), (65535.0, "65535"), (1234567.0, "1234567.0")):
+        form.set_info({**form._info, "nodata": value})
+        assert form.nodata.text() == text
 
 
 def test_doubts_name_their_fields_only_where_they_differ():

@@ -94,11 +94,25 @@ def test_unnamed_bands_are_asked_for_and_can_be_told(dock, unnamed):
     assert dock.show_step("features")
     assert dock.state.scene.overrules == {
         "bands": {str(index): name for index, name in enumerate(info["bands"], 1) if name},
+        # What nobody touched is looked for now that the bands are known.
         "scale": 1000,
-        "offset": 0,
-        # Assumed, and confirmed by Apply.
-        "nodata": 0,
     }
+
+
+def test_the_offset_is_looked_for_once_the_bands_are_told(dock, unnamed):
+    raised = gdal.Open(unnamed, gdal.GA_Update)
+    for band in range(1, 11):
+        values = raised.GetRasterBand(band).ReadAsArray() + 1000
+        # Deep shade, whose values tell.
+        values[:8] = 1040
+        raised.GetRasterBand(band).WriteArray(values)
+    raised.FlushCache()
+    del raised
+    inspect(dock, unnamed)
+    page = dock.imagery
+    page.bands.choose(["B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09"])
+    info, _none = told(page, page.bands.applyButton.click, "inspected")
+    assert info["offset"] == -1000
 
 
 def test_what_was_told_is_kept_with_the_layer(dock, unnamed):

@@ -116,6 +116,54 @@ def test_both_encoders_are_sent_with_what_is_known_of_each_image(page, radar, st
     assert "add" not in page._params()
 
 
+def test_the_second_image_is_looked_at_again_when_its_bands_are_told(page, panel, radar, images, stand_in):
+    info = stand_in.infos[images[1]]
+    need = 'The bands are not named; tell with --bands "1=VV,2=VH".'
+    stand_in.infos[images[1]] = {**info, "bands": [None, None], "needs": [need]}
+    page.set_second_encoder(RADAR, radar)
+    serve_until(lambda: "looked at" not in page._second.problem())
+    sentence = (
+        "The 2 bands have no names that say which Sentinel band they are; "
+        "choose the image under Imagery and say it there."
+    )
+    assert page.secondFacts.text() == page._second.problem() == sentence
+    looked = stand_in.inspected.count((images[1], {}))
+    # Another image in use is no reason to look again.
+    panel.state.set_scene(panel.state.scene)
+    serve_until(lambda: not panel.state.runner.busy())
+    assert stand_in.inspected.count((images[1], {})) == looked
+    told(panel.imagery, lambda: panel.imagery.set_layer(radar), "inspected")
+    bands = {"1": "VV", "2": "VH"}
+    told(panel.imagery, lambda: panel.imagery.set_overrules(bands=bands), "inspected")
+    first = QgsProject.instance().mapLayersByName("S2")[0]
+    told(panel.imagery, lambda: panel.imagery.set_layer(first), "inspected")
+    serve_until(lambda: page._second.problem() == "")
+    assert page._second.additions() == [{"encoder": RADAR, "scene": images[1], "bands": bands}]
+    assert "Sentinel-1" in page.secondFacts.text()
+
+
+def test_a_second_image_that_was_refused_is_asked_for_again(page, panel, radar, images, stand_in):
+    info = stand_in.infos.pop(images[1])
+    page.set_second_encoder(RADAR, radar)
+    serve_until(lambda: "failed inside the plugin" in page.secondFacts.text())
+    stand_in.infos[images[1]] = info
+    panel.state.set_scene(panel.state.scene)
+    serve_until(lambda: page._second.problem() == "")
+
+
+def test_a_second_encoder_whose_weights_were_removed_is_not_sent(page, panel, radar, stand_in):
+    page.set_second_encoder(RADAR, radar)
+    serve_until(lambda: page._second.problem() == "")
+    stand_in.have(RADAR, "absent")
+    panel.state.encoders.refresh()
+    serve_until(lambda: "not on this computer" in page.secondFacts.text())
+    title = stand_in.cards[RADAR]["title"]
+    assert page.secondFacts.text() == (f"{title} is not on this computer; press “Encoders…” to download or import it.")
+    _none, sentence = told(page, page.encode, "encoded")
+    assert sentence == f"Second encoder: {page.secondFacts.text()}"
+    assert stand_in.submitted == []
+
+
 def test_jobs_that_wait_leave_the_threads_to_the_map(panel, stand_in):
     """QGIS draws with as many threads as the computer has processors; as many jobs would hold them all."""
     jobs = QThreadPool.globalInstance().maxThreadCount() + 1

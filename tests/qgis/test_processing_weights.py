@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from qgis.core import QgsProcessingException, QgsProcessingFeedback
+from weight_server import Behaviour, File, WeightServer
 
 from ssl4eo_plugin import settings
 from ssl4eo_plugin.processing.provider import Ssl4eoProvider
@@ -91,6 +92,19 @@ def test_a_download_asks_the_mirror_alone(provider, web_page, tmp_path, by_setti
         processing.run("ssl4eo:downloadweights", parameters)
     assert [path.rpartition("/")[2] for path in asked] == [PUBLISHED, PUBLISHED]
     assert asked[1] == f"/{PUBLISHED}"
+
+
+def test_a_download_that_is_cancelled_says_that_what_came_is_kept(provider, tmp_path):
+    feedback = QgsProcessingFeedback()
+    with WeightServer() as server:
+        server.files[f"/{PUBLISHED}"] = File(bytes(2_000_000))
+        server.behave(f"/{PUBLISHED}", Behaviour(stall=1_000_000))
+        feedback.progressChanged.connect(lambda percent: percent > 0 and feedback.cancel())
+        with pytest.raises(QgsProcessingException, match=r"^Cancelled; what was fetched is kept for the next time\.$"):
+            processing.run(
+                "ssl4eo:downloadweights", {"ENCODER": "softcon-vits14-s1", "MIRROR": server.url}, feedback=feedback
+            )
+    assert sum(path.stat().st_size for path in (tmp_path / "weights").rglob("*.part")) > 0
 
 
 def test_weights_that_are_here_are_not_asked_for(provider, web_page):

@@ -49,6 +49,8 @@ def test_about_says_what_runs_and_what_is_sent(metadata: configparser.SectionPro
     assert "torch" in about
     assert "Nothing is installed into QGIS's own Python" in about
     assert "Nothing is sent anywhere" in about
+    assert "weights of further encoders are downloaded when you ask" in about
+    assert "Sentinel-2 or Sentinel-1 image" in about
 
 
 def test_the_version_is_the_same_everywhere(
