@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from ssl4eo.encoders.cards import DEFAULT_ENCODER, Card, get_card
 from ssl4eo.encoders.weights import describe, find, local, require, weights_folder
+from ssl4eo.encoders.weights.download import download
 from ssl4eo.encoders.weights.records import checksum, folder_of, lock_of, read_record
 from ssl4eo.encoders.weights.upkeep import install, remove, verify
 from ssl4eo.errors import Cancelled, InputError
@@ -108,6 +109,37 @@ def test_damage_is_found_said_and_remembered(card: Card, path: Path, hashed: lis
     assert hashed == [path, path]
 
 
+def test_a_stale_finding_is_not_noted_over_a_fresh_record(
+    card: Card, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(path: Path, progress: object = None) -> str:
+        found = checksum(path)
+        with lock_of(card):
+            (folder_of(card) / "y.part").write_bytes(b"new")
+            sha256 = hashlib.sha256(b"new").hexdigest()
+            install(card, folder_of(card) / "y.part", "new.pth", sha256=sha256, source="s", verified="tensors")
+        return found
+
+    monkeypatch.setattr(local, "checksum", slow)
+    move_time(path)
+    assert require(card).path == path
+    assert find(card) == folder_of(card) / "new.pth"
+    record = read_record(folder_of(card) / "record.json")
+    assert record is not None
+    assert (record.file, record.source) == ("new.pth", "s")
+
+
+def test_a_finding_is_not_noted_while_another_is_at_work(card: Card, path: Path, hashed: list[Path]) -> None:
+    move_time(path)
+    before = read_record(folder_of(card) / "record.json")
+    with lock_of(card):
+        assert require(card).sha256 == SHA256
+    assert read_record(folder_of(card) / "record.json") == before
+    require(card)
+    require(card)
+    assert len(hashed) == 2
+
+
 def test_a_file_of_another_size_is_damaged_without_a_hash(card: Card, path: Path, hashed: list[Path]) -> None:
     path.write_bytes(BODY[:-1])
     assert describe(card)["state"] == "damaged"
@@ -159,6 +191,17 @@ def test_a_bundled_file_that_is_not_the_cards(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(InputError, match=f"is damaged: its sha256 is {SHA256}"):
         require(card)
     assert describe(card)["state"] == "damaged"
+
+
+def test_the_bundled_encoder_is_here_or_cannot_be_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundled = get_card(DEFAULT_ENCODER)
+    # Whoever asked this address would fail.
+    monkeypatch.setenv("SSL4EO_MIRROR", "http://localhost:1")
+    result = download(bundled)
+    assert (result["sha256"], result["source"]) == (bundled.files[0].sha256, "bundled")
+    monkeypatch.setenv("SSL4EO_RESOURCES", str(tmp_path))
+    with pytest.raises(InputError, match=f"{bundled.id} cannot be downloaded; restore {bundled.files[0].name} by"):
+        download(bundled)
 
 
 def test_a_new_file_takes_the_place_of_the_old(card: Card, path: Path) -> None:
@@ -224,6 +267,13 @@ def test_remove_gives_the_space_back(card: Card, path: Path) -> None:
         remove(card.id)
     with pytest.raises(InputError, match="come with the software and cannot be removed"):
         remove(DEFAULT_ENCODER)
+
+
+def test_what_is_being_brought_is_not_removed(card: Card, path: Path) -> None:
+    with lock_of(card), pytest.raises(InputError) as caught:
+        remove(card.id)
+    assert str(caught.value) == (f"The weights of {card.id} are being downloaded or imported; cancel that first.")
+    assert path.exists()
 
 
 def test_the_list_imports_neither_torch_nor_the_network() -> None:

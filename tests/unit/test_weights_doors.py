@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,9 +21,9 @@ from click.testing import CliRunner, Result
 from ssl4eo.cli import main
 from ssl4eo.encoders.architecture import build_network
 from ssl4eo.encoders.cards import DEFAULT_ENCODER, load_cards
-from ssl4eo.jobs import JobQueue
+from ssl4eo.jobs import JobQueue, Progress
 from ssl4eo.service import create_app
-from weight_server import File, WeightServer
+from weight_server import Behaviour, File, WeightServer, wait_until
 
 ENCODER = "softcon-vits14-s1"
 TOKEN = "token-of-these-tests"
@@ -52,14 +55,19 @@ def mirror(weights_file: Path) -> Iterator[WeightServer]:
 
 
 @pytest.fixture
-def client() -> Iterator[httpx.Client]:
+def queue() -> Iterator[JobQueue]:
     queue = JobQueue()
+    yield queue
+    queue.shutdown()
+
+
+@pytest.fixture
+def client(queue: JobQueue) -> Iterator[httpx.Client]:
     config = uvicorn.Config(create_app(queue, TOKEN), port=0, log_config=None, access_log=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
-    while not server.started:
-        time.sleep(0.01)
+    wait_until(lambda: server.started)
     url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     with httpx.Client(
         base_url=url, headers={"Authorization": f"Bearer {TOKEN}"}, trust_env=False, timeout=60
@@ -67,7 +75,6 @@ def client() -> Iterator[httpx.Client]:
         yield client
     server.should_exit = True
     thread.join()
-    queue.shutdown()
 
 
 def run(*arguments: object, exit_code: int = 0) -> Result:
@@ -148,6 +155,26 @@ def test_a_failed_download_is_a_failure_and_a_wrong_name_wrong_usage(mirror: Wei
     assert "is not there (404)" in sentence
 
 
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_download_that_is_stopped_says_that_what_arrived_is_kept(
+    mirror: WeightServer, weights_file: Path, folder: Path, number: signal.Signals
+) -> None:
+    mirror.behave(f"/{weights_file.name}", Behaviour(stall=1000))
+    command = [sys.executable, "-m", "ssl4eo", "weights", "download", ENCODER, "--mirror", mirror.url]
+    part = folder / ENCODER / f"{weights_file.name}.part"
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            wait_until(lambda: mirror.stalled.is_set() and part.exists())
+            process.send_signal(number)
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert (process.returncode, out) == (1, "")
+    assert err.splitlines()[-1] == "Error: Cancelled; what has arrived is kept."
+    assert "Traceback" not in err
+
+
 def test_http_downloads_checks_and_removes(client: httpx.Client, mirror: WeightServer) -> None:
     assert state_over_http(client) == "absent"
     done = finished(client, "weights_download", encoder=ENCODER, mirror=mirror.url)
@@ -163,12 +190,30 @@ def test_http_downloads_checks_and_removes(client: httpx.Client, mirror: WeightS
 
 
 def test_http_recognises_and_imports(client: httpx.Client, weights_file: Path) -> None:
-    answer = client.post("/weights/recognise", json={"file": str(weights_file)})
-    assert [match["encoder"] for match in answer.json()["matches"]] == [ENCODER]
+    done = finished(client, "weights_recognise", file=str(weights_file))
+    assert [match["encoder"] for match in done["result"]["matches"]] == [ENCODER]
     done = finished(client, "weights_import", file=str(weights_file), encoder=ENCODER)
     assert (done["state"], done["result"]["encoder"]) == ("done", ENCODER)
-    answer = client.post("/weights/recognise", json={"file": "/no/such/file.pth"})
-    assert (answer.status_code, "/no/such/file.pth is no file" in answer.json()["error"]) == (400, True)
+    failed = finished(client, "weights_recognise", file="/no/such/file.pth")
+    assert (failed["state"], failed["error"]["exit_code"]) == ("failed", 2)
+    assert "/no/such/file.pth is no file" in failed["error"]["message"]
+
+
+def test_recognition_waits_for_no_encode_and_no_download(
+    client: httpx.Client, queue: JobQueue, weights_file: Path
+) -> None:
+    gate = threading.Event()
+
+    def busy(_: Progress) -> dict[str, Any]:
+        assert gate.wait(30)
+        return {}
+
+    encode, download = queue.submit("encode", busy, "device"), queue.submit("weights_download", busy, "network")
+    try:
+        assert finished(client, "weights_recognise", file=str(weights_file))["state"] == "done"
+        assert (encode.state, download.state) == ("running", "running")
+    finally:
+        gate.set()
 
 
 @pytest.mark.parametrize(
@@ -177,6 +222,7 @@ def test_http_recognises_and_imports(client: httpx.Client, weights_file: Path) -
         ("weights_download", {}, "encoder is missing"),
         ("weights_download", {"encoder": 5}, "encoder cannot be 5"),
         ("weights_import", {"file": ""}, "file"),
+        ("weights_recognise", {}, "file is missing"),
         ("weights_verify", {"all": True}, "all is not a known parameter"),
     ],
 )
@@ -186,9 +232,8 @@ def test_a_wrong_body_is_one_sentence(client: httpx.Client, kind: str, params: d
     assert words in answer.json()["error"]
 
 
-@pytest.mark.parametrize(("method", "path"), [("POST", "/weights/recognise"), ("DELETE", f"/weights/{ENCODER}")])
-def test_the_routes_want_the_token(client: httpx.Client, method: str, path: str) -> None:
-    assert httpx.request(method, f"{client.base_url}{path}", trust_env=False).status_code == 401
+def test_the_route_wants_the_token(client: httpx.Client) -> None:
+    assert httpx.delete(f"{client.base_url}/weights/{ENCODER}", trust_env=False).status_code == 401
 
 
 def test_a_download_over_http_fails_with_its_sentence(client: httpx.Client, mirror: WeightServer) -> None:

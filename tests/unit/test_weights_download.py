@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -10,7 +11,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,11 @@ import pytest
 from ssl4eo.encoders.cards import Card, WeightFile, get_card
 from ssl4eo.encoders.weights import describe, find, require
 from ssl4eo.encoders.weights.download import DownloadError, download
-from ssl4eo.encoders.weights.records import lock_of
+from ssl4eo.encoders.weights.records import checksum, lock_of
 from ssl4eo.encoders.weights.transfer import Patience
-from ssl4eo.errors import Cancelled, InputError, OutputError
-from weight_server import Behaviour, File, WeightServer
+from ssl4eo.errors import Cancelled, OutputError
+from ssl4eo.jobs import Progress
+from weight_server import Behaviour, File, WeightServer, wait_until
 
 BODY = bytes(range(256)) * 6000
 SHA256 = hashlib.sha256(BODY).hexdigest()
@@ -60,7 +61,7 @@ class Pauses(list[float]):
     """Stands where time.sleep stands, and adds up what was waited for in slices."""
 
     def patience(self, **changed: Any) -> Patience:
-        return Patience(**{"tries": 4, "connect": 5.0, "stall": 0.3, "sleep": self.append, **changed})
+        return Patience(**{"tries": 4, "connect": 30.0, "stall": 30.0, "sleep": self.append, **changed})
 
 
 def names(folder: Path) -> set[str]:
@@ -104,7 +105,9 @@ def test_a_broken_connection_is_continued_from_where_it_broke(
 ) -> None:
     server.behave(PATH, break_)
     pauses = Pauses()
-    download(card, mirror=server.url, patience=pauses.patience())
+    # A server that stalls is what takes this time; one that cuts off takes none.
+    stall = 30.0 if break_.stall is None else 1.0
+    download(card, mirror=server.url, patience=pauses.patience(stall=stall))
     assert (folder / NAME).read_bytes() == BODY
     first, second = server.asked
     assert "range" not in first.headers
@@ -164,36 +167,6 @@ def test_a_length_that_is_not_told_is_no_hindrance(server: WeightServer, card: C
     assert download(card, mirror=server.url)["sha256"] == SHA256
 
 
-def test_redirects_are_followed_and_stay_out_of_the_record(server: WeightServer, card: Card, folder: Path) -> None:
-    server.files["/cdn/blob"] = server.files.pop(PATH)
-    server.behave(PATH, Behaviour(status=302, headers={"Location": "/cdn/blob?X-Signature=secret"}))
-    assert download(card, mirror=server.url)["source"] == f"{server.url}{PATH}"
-    assert "secret" not in (folder / "record.json").read_text()
-
-
-def test_credentials_of_a_mirror_are_used_but_neither_shown_nor_stored(
-    server: WeightServer, card: Card, folder: Path
-) -> None:
-    mirror = server.url.replace("//", "//anna:geheim@")
-    server.behave(PATH, Behaviour(cut=10), Behaviour(status=503))
-    told: list[str] = []
-    stored: list[str] = []
-
-    def progress(_: float, message: str = "") -> None:
-        told.append(message)
-        stored.extend(path.read_text() for path in folder.glob("*.json"))
-
-    result = download(card, mirror=mirror, patience=Pauses().patience(), progress=progress)
-    assert server.asked[0].headers["authorization"].startswith("Basic ")
-    assert stored
-    assert "geheim" not in json.dumps([result, told, stored, (folder / "record.json").read_text()])
-    del server.files[PATH]
-    (folder / NAME).unlink()
-    with pytest.raises(DownloadError) as caught:
-        download(card, mirror=mirror)
-    assert "geheim" not in str(caught.value)
-
-
 @pytest.mark.parametrize(
     ("headers", "seconds"),
     [({"Retry-After": "7"}, 7), ({"Retry-After": "100000"}, 60), ({}, 1), ({"Retry-After": "soon"}, 1)],
@@ -232,38 +205,6 @@ def test_a_refusal_is_final(server: WeightServer, card: Card, folder: Path, stat
     assert find(card) is None
 
 
-def test_a_mirror_may_hold_the_file_by_its_name_alone(server: WeightServer, card: Card, folder: Path) -> None:
-    server.files[f"/flat/{NAME}"] = server.files.pop(PATH)
-    assert download(card, mirror=f"{server.url}/flat/")["source"] == f"{server.url}/flat/{NAME}"
-
-
-@pytest.mark.parametrize("variable", ["SSL4EO_MIRROR", "HF_ENDPOINT"])
-def test_the_environment_names_a_mirror(
-    server: WeightServer, card: Card, folder: Path, monkeypatch: pytest.MonkeyPatch, variable: str
-) -> None:
-    monkeypatch.setenv(variable, server.url)
-    assert download(card)["source"] == f"{server.url}{PATH}"
-
-
-@pytest.mark.parametrize("mirror", ["ftp://x/y", "mirror.example", "http://", "https://x/y?token=1"])
-def test_a_mirror_that_is_no_address_is_refused(card: Card, folder: Path, mirror: str) -> None:
-    with pytest.raises(InputError, match=r"The mirror '.*' is no address; give one such as https://") as caught:
-        download(card, mirror=mirror)
-    assert "token" not in str(caught.value)
-
-
-def test_the_bundled_encoder_is_here_or_cannot_be_downloaded(
-    server: WeightServer, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bundled = get_card("moco-resnet18w32-s2")
-    result = download(bundled, mirror=server.url)
-    assert (result["sha256"], result["source"]) == (bundled.files[0].sha256, "bundled")
-    monkeypatch.setenv("SSL4EO_RESOURCES", str(tmp_path))
-    with pytest.raises(InputError, match=f"{bundled.id} cannot be downloaded; restore {bundled.files[0].name} by"):
-        download(bundled, mirror=server.url)
-    assert server.asked == []
-
-
 @pytest.mark.parametrize("content_type", ["text/html; charset=utf-8", "application/octet-stream"])
 def test_a_web_page_is_no_file_and_the_next_address_is_asked(
     server: WeightServer, folder: Path, content_type: str
@@ -279,6 +220,9 @@ def test_a_web_page_is_no_file_and_the_next_address_is_asked(
         download(card, mirror=server.url)
     assert f"{server.url}/from-drive.pth answered with a web page instead of the file" in str(caught.value)
     assert f"get from-drive.pth or {NAME} by hand" in str(caught.value)
+    # Of a page nothing is kept that a download could continue.
+    assert names(folder) == {"record.json"}
+    assert describe(card)["state"] == "absent"
 
 
 def test_wrong_bytes_are_deleted_and_both_checksums_said(server: WeightServer, folder: Path) -> None:
@@ -331,17 +275,17 @@ def test_cancel_is_heard_while_the_server_stalls_and_the_next_call_continues(
     thread.start()
     assert server.stalled.wait(30)
     part = folder / f"{NAME}.part"
-    while not part.exists():
-        time.sleep(0.01)
+    wait_until(lambda: part.exists() and part.stat().st_size > 0)
     cancelled.set()
     # Far less than the stall that the patience allows; a second on a machine that is not busy.
     thread.join(10)
     assert outcome
     assert names(folder) == {f"{NAME}.part", f"{NAME}.part.json"}
     assert describe(card)["state"] == "partial"
-    assert part.stat().st_size == 700_000
+    arrived = part.stat().st_size
+    assert 0 < arrived <= 700_000
     download(card, mirror=server.url)
-    assert server.asked[1].headers["range"] == "bytes=700000-"
+    assert server.asked[1].headers["range"] == f"bytes={arrived}-"
     assert (folder / NAME).read_bytes() == BODY
 
 
@@ -368,8 +312,48 @@ def test_a_second_download_waits_for_the_first_and_finds_its_file(
             lock.release()
 
     download(card, mirror=server.url, progress=progress)
-    assert told[0] == f"Waiting: the weights of {card.id} are being downloaded or imported by another process"
+    assert told[0] == f"Waiting: the weights of {card.id} are being downloaded or imported already"
     assert find(card) == folder / NAME
+
+
+def test_what_is_here_and_intact_needs_no_lock(
+    server: WeightServer, card: Card, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    download(card, mirror=server.url)
+
+    def forbidden(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(folder / ".lock"))
+
+    # As in a folder of another user, also where these tests run as root, whom no permission holds.
+    monkeypatch.setattr("filelock.FileLock.acquire", forbidden)
+    assert download(card, mirror=server.url)["sha256"] == SHA256
+    (folder / NAME).unlink()
+    with pytest.raises(OutputError, match=f"Cannot write {folder}: permission is denied; choose a folder"):
+        download(card, mirror=server.url)
+    assert len(server.asked) == 1
+
+
+def test_a_damaged_file_is_hashed_once_and_hashing_hears_cancel(
+    server: WeightServer, card: Card, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    download(card, mirror=server.url)
+    (folder / NAME).write_bytes(b"rotten" + BODY[6:])
+    hashed: list[Path] = []
+
+    def spy(path: Path, progress: Progress) -> str:
+        hashed.append(path)
+        return checksum(path, progress)
+
+    def cancel(_: float, message: str = "") -> None:
+        if message == f"Checking {NAME}":
+            raise Cancelled("Cancelled.")
+
+    monkeypatch.setattr("ssl4eo.encoders.weights.local.checksum", spy)
+    with pytest.raises(Cancelled):
+        download(card, mirror=server.url, progress=cancel)
+    assert len(hashed) == 1
+    download(card, mirror=server.url)
+    assert len(hashed) == 2
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
@@ -386,9 +370,7 @@ def test_a_process_that_is_killed_leaves_no_file_under_the_final_name(
     process = subprocess.Popen([sys.executable, "-c", code])
     try:
         assert server.stalled.wait(60)
-        part = folder / f"{NAME}.part"
-        while not part.exists():
-            time.sleep(0.01)
+        wait_until((folder / f"{NAME}.part").exists)
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait(30)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Proxies, certificates and redirects, as the environment and the servers have them."""
+"""Mirrors, proxies, certificates and redirects, as the environment and the servers have them."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -12,7 +13,8 @@ from pathlib import Path
 import msgspec
 import pytest
 from ssl4eo.encoders.cards import Card, WeightFile, get_card
-from ssl4eo.encoders.weights.client import shown
+from ssl4eo.encoders.weights import describe
+from ssl4eo.encoders.weights.client import Address, shown
 from ssl4eo.encoders.weights.download import DownloadError, download
 from ssl4eo.encoders.weights.transfer import Patience
 from ssl4eo.errors import InputError
@@ -32,9 +34,12 @@ def _bare_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name.upper(), raising=False)
 
 
-def card_at(url: str) -> Card:
-    file = WeightFile("w.pth", "flat", url=url, sha256=SHA256)
-    return msgspec.structs.replace(get_card("moco-resnet18-s2"), files=(file,))
+def card_at(*urls: str) -> Card:
+    files = tuple(WeightFile("w.pth", "flat", url=url, sha256=SHA256) for url in urls)
+    return msgspec.structs.replace(get_card("moco-resnet18-s2"), files=files)
+
+
+CARD = card_at("https://huggingface.co/commit/w.pth")
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +67,76 @@ def secure(authority: Path) -> Iterator[WeightServer]:
     with WeightServer(authority / "server.pem") as server:
         server.files["/w.pth"] = File(BODY)
         yield server
+
+
+def test_a_mirror_may_hold_the_file_by_its_name_alone() -> None:
+    with WeightServer() as server:
+        server.files["/flat/w.pth"] = File(BODY)
+        assert download(CARD, mirror=f"{server.url}/flat/")["source"] == f"{server.url}/flat/w.pth"
+        assert [asked.path for asked in server.asked] == ["/flat/commit/w.pth", "/flat/w.pth"]
+
+
+@pytest.mark.parametrize("variable", ["SSL4EO_MIRROR", "HF_ENDPOINT"])
+def test_the_environment_names_a_mirror(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    with WeightServer() as server:
+        server.files["/commit/w.pth"] = File(BODY)
+        monkeypatch.setenv(variable, server.url)
+        assert download(CARD)["source"] == f"{server.url}/commit/w.pth"
+
+
+@pytest.mark.parametrize(
+    ("mirror", "said"),
+    [
+        ("ftp://anna:geheim@x/y", " 'ftp://x/y'"),
+        ("mirror.example", " 'mirror.example'"),
+        ("http://", " 'http://'"),
+        ("https://x/y?token=geheim", " 'https://x/y'"),
+        ("http://host:port", " 'http://host:port'"),
+        ("http://h:99999/x", " 'http://h:99999/x'"),
+        ("http://[::1", " 'http://[::1'"),
+        ("http://256.256.256.256", " 'http://256.256.256.256'"),
+        ("http://x..y/", " 'http://x..y/'"),
+        ("http://anna:ge?heim@host:port", ""),
+        ("http://[::1/?token=geheim", ""),
+    ],
+)
+def test_a_mirror_that_is_no_address_is_refused(tmp_path: Path, mirror: str, said: str) -> None:
+    with pytest.raises(InputError) as caught:
+        download(CARD, mirror=mirror)
+    assert str(caught.value) == f"The mirror{said} is no address; give one such as https://mirror.example/weights."
+    assert not (tmp_path / "weights").exists()
+
+
+def test_credentials_of_a_mirror_are_used_but_neither_shown_nor_stored(tmp_path: Path) -> None:
+    folder = tmp_path / "weights" / CARD.id
+    told: list[str] = []
+    stored: list[str] = []
+
+    def progress(_: float, message: str = "") -> None:
+        told.append(message)
+        stored.extend(path.read_text() for path in folder.glob("*.json"))
+
+    with WeightServer() as server:
+        server.files["/commit/w.pth"] = File(BODY)
+        server.behave("/commit/w.pth", Behaviour(cut=10), Behaviour(status=503))
+        mirror = server.url.replace("//", "//anna:geheim@")
+        result = download(CARD, mirror=mirror, patience=Patience(sleep=lambda _: None), progress=progress)
+        assert server.asked[0].headers["authorization"].startswith("Basic ")
+        assert stored
+        assert "geheim" not in json.dumps([result, told, stored, (folder / "record.json").read_text()])
+        server.files.clear()
+        (folder / "w.pth").unlink()
+        with pytest.raises(DownloadError) as caught:
+            download(CARD, mirror=mirror)
+    assert "geheim" not in str(caught.value)
+
+
+def test_redirects_are_followed_and_stay_out_of_the_record(tmp_path: Path) -> None:
+    with WeightServer() as server:
+        server.files["/cdn/blob"] = File(BODY)
+        server.behave("/commit/w.pth", Behaviour(status=302, headers={"Location": "/cdn/blob?X-Signature=secret"}))
+        assert download(CARD, mirror=server.url)["source"] == f"{server.url}/commit/w.pth"
+    assert "secret" not in (tmp_path / "weights" / CARD.id / "record.json").read_text()
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused_at_once(secure: WeightServer) -> None:
@@ -111,6 +186,42 @@ def test_an_encrypted_address_never_leads_to_one_that_is_not(
         with pytest.raises(DownloadError, match=f"leads to {plain.url}/w.pth, which is not encrypted"):
             download(card_at(f"{secure.url}/w.pth"))
         assert plain.asked == []
+
+
+def test_an_encrypted_mirror_neither(secure: WeightServer, authority: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority / "ca.pem"))
+    card = card_at("https://x.example/w.pth")
+    with WeightServer() as plain:
+        plain.files["/w.pth"] = File(BODY)
+        secure.behave("/w.pth", *[Behaviour(status=302, headers={"Location": f"{plain.url}/w.pth"})] * 2)
+        with pytest.raises(DownloadError, match=f"leads to {plain.url}/w.pth, which is not encrypted"):
+            download(card, mirror=secure.url)
+        monkeypatch.setenv("HF_ENDPOINT", secure.url)
+        with pytest.raises(DownloadError, match=f"leads to {plain.url}/w.pth, which is not encrypted"):
+            download(card_at("https://huggingface.co/w.pth"))
+        assert plain.asked == []
+        plain.behave("/w.pth", Behaviour(status=302, headers={"Location": f"{plain.url}/w.pth"}))
+        assert download(card, mirror=plain.url)["sha256"] == SHA256
+
+
+def test_a_published_query_is_shown_and_kept(
+    secure: WeightServer, authority: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority / "ca.pem"))
+    one, two = (f"{secure.url}/w.pth?id={number}&confirm=t" for number in (1, 2))
+    secure.behave("/w.pth", *[Behaviour(status=404)] * 2)
+    with pytest.raises(DownloadError) as caught:
+        download(card_at(one, two))
+    assert f": {one} is not there (404); {two} is not there (404); " in str(caught.value)
+    result = download(card_at(two))
+    assert result["source"] == describe(card_at(two))["source"] == two
+
+
+def test_a_redirect_to_what_is_no_host_is_said() -> None:
+    with WeightServer() as server:
+        server.behave("/w.pth", Behaviour(status=302, headers={"Location": "http://x..y/w.pth"}))
+        with pytest.raises(DownloadError, match=r"/w\.pth cannot be asked \(UnicodeError\)"):
+            download(card_at("https://x.example/w.pth"), mirror=server.url)
 
 
 def test_a_circle_of_redirects_ends() -> None:
@@ -169,3 +280,9 @@ def test_nobody_at_an_address_is_said() -> None:
 def test_what_is_shown_of_an_address() -> None:
     assert shown("https://anna:geheim@x.example:8443/a/b.pth?token=1#top") == "https://x.example:8443/a/b.pth"
     assert shown("http://[::1]:80/a") == "http://[::1]:80/a"
+    address = "https://anna:geheim@x.example/a?id=1#top"
+    assert (str(Address(address)), str(Address(address, published=True))) == (
+        "https://x.example/a",
+        "https://x.example/a?id=1",
+    )
+    assert "geheim" not in repr(Address(address))

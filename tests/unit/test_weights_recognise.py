@@ -17,6 +17,8 @@ from ssl4eo.encoders.cards import DEFAULT_ENCODER, get_card, load_cards
 from ssl4eo.encoders.weights import describe, require
 from ssl4eo.encoders.weights.importing import import_file
 from ssl4eo.encoders.weights.recognise import Match, recognise, require_fit
+from ssl4eo.encoders.weights.records import lock_of
+from ssl4eo.encoders.weights.upkeep import remove, verify
 from ssl4eo.errors import Cancelled, InputError
 
 
@@ -204,6 +206,27 @@ def test_the_bundled_encoder_is_not_replaced_but_restored(
     assert describe(get_card(DEFAULT_ENCODER))["state"] == "present"
 
 
+def test_a_damaged_bundled_file_is_mended_by_an_import(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = get_card(DEFAULT_ENCODER)
+    real = repository / "resources" / "encoders" / f"{DEFAULT_ENCODER}.pth"
+    monkeypatch.setenv("SSL4EO_RESOURCES", str(tmp_path / "resources"))
+    bundled = tmp_path / "resources" / card.files[0].name
+    bundled.parent.mkdir(parents=True)
+    bundled.write_bytes(b"rotten" + real.read_bytes()[6:])
+    with pytest.raises(InputError, match=f"is damaged.*or import its file with .* --as {DEFAULT_ENCODER}"):
+        require(card)
+    mended = import_file(real, DEFAULT_ENCODER)["path"]
+    assert require(card).path == Path(mended) != bundled
+    assert (describe(card)["state"], describe(card)["source"]) == ("present", str(real))
+    assert [row["state"] for row in verify(card.id)["rows"]] == ["ok"]
+    remove(card.id)
+    assert describe(card)["state"] == "damaged"
+    with pytest.raises(InputError, match="come with the software and cannot be removed"):
+        remove(card.id)
+
+
 def test_what_pretrain_made_is_no_published_encoder(tmp_path: Path) -> None:
     path = tmp_path / "moco-mine.pth"
     torch.save({"state_dict": tensors("resnet18", 13), "card": {"method": "moco"}}, path)
@@ -248,6 +271,37 @@ def test_a_cancelled_import_leaves_nothing(tmp_path: Path, folder: Path) -> None
     with pytest.raises(Cancelled):
         import_file(path, progress=cancel)
     assert [entry.name for entry in (folder / "softcon-vits14-s2").iterdir()] == [".lock"]
+
+
+def test_an_import_that_waits_says_so_and_hears_cancel(tmp_path: Path, folder: Path) -> None:
+    path = save(tmp_path / "x.pth", "vits14", 13)
+    told: list[str] = []
+
+    def cancel(_: float, message: str = "") -> None:
+        told.append(message)
+        if message.startswith("Waiting"):
+            raise Cancelled("Cancelled.")
+
+    with lock_of(get_card("softcon-vits14-s2")), pytest.raises(Cancelled):
+        import_file(path, progress=cancel)
+    assert told[-1] == "Waiting: the weights of softcon-vits14-s2 are being downloaded or imported already"
+
+
+def test_recognition_tells_how_far_it_is_and_hears_cancel(tmp_path: Path) -> None:
+    path = save(tmp_path / "x.pth", "vits14", 13)
+    told: list[tuple[float, str]] = []
+    recognise(path, lambda fraction, message="": told.append((fraction, message)))
+    assert told == [*sorted(told[:-1]), (0.9, "Reading x.pth")]
+    assert told[0][1] == "Checking x.pth"
+
+    for step in ("Checking", "Reading"):
+
+        def cancel(_: float, message: str = "", step: str = step) -> None:
+            if message.startswith(step):
+                raise Cancelled("Cancelled.")
+
+        with pytest.raises(Cancelled):
+            recognise(path, cancel)
 
 
 def test_what_a_killed_import_left_goes_with_the_next(tmp_path: Path, folder: Path) -> None:

@@ -8,13 +8,15 @@ import socket
 import ssl
 import threading
 from collections import defaultdict, deque
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Self
 from urllib.parse import urlsplit
 
-__all__ = ["Asked", "Behaviour", "File", "WeightServer", "forwarding_proxy"]
+__all__ = ["Asked", "Behaviour", "File", "WeightServer", "forwarding_proxy", "wait_until"]
 
 _WAIT_SECONDS = 30
 
@@ -86,6 +88,14 @@ class WeightServer:
         self.closing.set()
         self._server.shutdown()
         self._server.server_close()
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Return when a condition holds that another thread or process brings about; fail after half a minute."""
+    deadline = monotonic() + _WAIT_SECONDS
+    while not condition():
+        assert monotonic() < deadline, "what was waited for did not come"
+        sleep(0.01)
 
 
 def forwarding_proxy(seen: list[str]) -> http.server.ThreadingHTTPServer:

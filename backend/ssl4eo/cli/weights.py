@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
 from ssl4eo.cli.options import json_option
 from ssl4eo.cli.output import print_json, print_table, quiet_stdout, terminal_progress
+from ssl4eo.errors import Cancelled
 
 __all__ = ["weights_command"]
 
@@ -34,7 +37,7 @@ def download_command(encoders: tuple[str, ...], mirror: str | None, as_json: boo
 
     results = []
     for card in cards:
-        with terminal_progress(as_json=as_json) as progress, quiet_stdout():
+        with _what_arrived_kept(), terminal_progress(as_json=as_json) as progress, quiet_stdout():
             results.append(download(card, mirror=mirror, progress=progress))
         if not as_json:
             _print_result(results[-1], results[-1]["verified"])
@@ -126,6 +129,15 @@ def where_command(as_json: bool) -> None:
         print_json({"folder": folder})
         return
     click.echo(folder)
+
+
+@contextlib.contextmanager
+def _what_arrived_kept() -> Iterator[None]:
+    """Say so when the user stops the work in the block; other commands leave nothing then."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise Cancelled("Cancelled; what has arrived is kept.") from error
 
 
 def _print_result(result: dict[str, Any], evidence: str) -> None:

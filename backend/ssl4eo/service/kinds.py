@@ -13,7 +13,7 @@ from pydantic import Field
 
 from ssl4eo.encoders.cards import DEFAULT_ENCODER
 from ssl4eo.service.bodies import JobBody, PathText, Strict
-from ssl4eo.service.weights import WeightsDownloadJob, WeightsImportJob, WeightsVerifyJob
+from ssl4eo.service.weights import WeightsDownloadJob, WeightsImportJob, WeightsRecogniseJob, WeightsVerifyJob
 
 if TYPE_CHECKING:
     from ssl4eo.jobs import Progress
@@ -168,6 +168,12 @@ class ClassifyJob(JobBody):
 
 
 JobRequest = Annotated[
-    EncodeJob | HarmoniseJob | ClassifyJob | WeightsDownloadJob | WeightsImportJob | WeightsVerifyJob,
+    EncodeJob
+    | HarmoniseJob
+    | ClassifyJob
+    | WeightsDownloadJob
+    | WeightsImportJob
+    | WeightsRecogniseJob
+    | WeightsVerifyJob,
     Field(discriminator="kind"),
 ]

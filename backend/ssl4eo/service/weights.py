@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The weights of encoders over HTTP: jobs that download, import and check them, and two routes that answer at once."""
+"""The weights of encoders over HTTP: jobs that bring, recognise and check them, and a route to remove them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ssl4eo.service.bodies import JobBody, PathText, Strict
 if TYPE_CHECKING:
     from ssl4eo.jobs import Progress
 
-__all__ = ["WeightsDownloadJob", "WeightsImportJob", "WeightsVerifyJob", "make_weights_router"]
+__all__ = ["WeightsDownloadJob", "WeightsImportJob", "WeightsRecogniseJob", "WeightsVerifyJob", "make_weights_router"]
 
 
 class DownloadParams(Strict):
@@ -28,6 +28,12 @@ class ImportParams(Strict):
 
     file: PathText
     encoder: str | None = None
+
+
+class RecogniseParams(Strict):
+    """Which file."""
+
+    file: PathText
 
 
 class VerifyParams(Strict):
@@ -65,6 +71,20 @@ class WeightsImportJob(JobBody):
         return import_file(self.params.file, self.params.encoder, progress)
 
 
+class WeightsRecogniseJob(JobBody):
+    """A file that came by hand is looked at: whose weights may it hold."""
+
+    lane: ClassVar[Lane] = "disk"
+    kind: Literal["weights_recognise"]
+    params: RecogniseParams
+
+    def run(self, progress: Progress) -> dict[str, Any]:
+        """Recognise, and return what `ssl4eo weights recognise --json` prints."""
+        from ssl4eo.encoders.weights.recognise import recognise
+
+        return {"matches": [match.to_dict() for match in recognise(self.params.file, progress)]}
+
+
 class WeightsVerifyJob(JobBody):
     """The weights that are here are hashed again."""
 
@@ -79,22 +99,9 @@ class WeightsVerifyJob(JobBody):
         return verify(self.params.encoder, progress)
 
 
-class RecogniseRequest(Strict):
-    """The body of `POST /weights/recognise`."""
-
-    file: PathText
-
-
 def make_weights_router() -> APIRouter:
-    """Return the routes that answer at once."""
+    """Return the route that answers at once."""
     router = APIRouter(prefix="/weights")
-
-    @router.post("/recognise")
-    def recognise_file(request: RecogniseRequest) -> dict[str, Any]:
-        """Say whose weights a file may hold, the best match first."""
-        from ssl4eo.encoders.weights.recognise import recognise
-
-        return {"matches": [match.to_dict() for match in recognise(request.file)]}
 
     @router.delete("/{encoder}")
     def remove_weights(encoder: str) -> dict[str, Any]:

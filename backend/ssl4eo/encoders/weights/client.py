@@ -9,10 +9,10 @@ import queue
 import socket
 import ssl
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import httpx2
 import truststore
@@ -23,7 +23,7 @@ from ssl4eo.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Exchange", "Head", "InsecureRedirect", "make_client", "shown"]
+__all__ = ["Address", "Exchange", "Head", "InsecureRedirect", "make_client", "shown"]
 
 # Where companies name the certificates of their own authority: OpenSSL, requests and curl each have a name for it.
 _CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
@@ -44,12 +44,36 @@ class Head:
     headers: Mapping[str, str]
 
 
-def shown(url: str) -> str:
-    """Return an address as it may be shown and stored: without user, password, query and fragment."""
+@dataclass(frozen=True)
+class Address:
+    """Where a file is asked for; as text it is what may be shown and stored.
+
+    Attributes:
+        url: may hold credentials.
+        published: whether it stands in a card, and so holds no secret: Google Drive's query is the file's id.
+    """
+
+    url: str = field(repr=False)
+    published: bool = False
+
+    @property
+    def insecure(self) -> bool:
+        """Whether it asks without encryption, and may lead to where there is none."""
+        return urlsplit(self.url).scheme == "http"
+
+    def __str__(self) -> str:
+        return shown(self.url, keep_query=self.published)
+
+
+def shown(url: str, *, keep_query: bool = False) -> str:
+    """Return an address as it may be shown and stored: without user, password and fragment, and query unless asked.
+
+    Raises:
+        ValueError: when it cannot be taken apart.
+    """
     parts = urlsplit(url)
-    host = parts.hostname or ""
-    port = f":{parts.port}" if parts.port else ""
-    return urlunsplit((parts.scheme, f"[{host}]{port}" if ":" in host else host + port, parts.path, "", ""))
+    host = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=host, query=parts.query if keep_query else "", fragment="").geturl()
 
 
 def make_client(*, connect: float, stall: float, insecure: bool = False) -> httpx2.Client:

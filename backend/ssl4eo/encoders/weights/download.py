@@ -8,14 +8,14 @@ import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from filelock import Timeout
+import httpx2
 
 from ssl4eo.encoders.weights.answers import NoFile
-from ssl4eo.encoders.weights.client import shown
-from ssl4eo.encoders.weights.local import PART_SUFFIX, compare_checksum, find, parts, record_of, remedy
+from ssl4eo.encoders.weights.client import Address, shown
+from ssl4eo.encoders.weights.local import PART_SUFFIX, compare_checksum, find, parts, record_of, remedy, state_of
 from ssl4eo.encoders.weights.partial import Partial
 from ssl4eo.encoders.weights.recognise import require_fit
-from ssl4eo.encoders.weights.records import checksum, folder_of, lock_of
+from ssl4eo.encoders.weights.records import checksum, folder_of, held
 from ssl4eo.encoders.weights.transfer import Patience, transfer
 from ssl4eo.encoders.weights.upkeep import install
 from ssl4eo.errors import InputError, Ssl4eoError
@@ -25,14 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from filelock import FileLock
-
     from ssl4eo.encoders.cards import Card, WeightFile
     from ssl4eo.encoders.weights.records import Verified
 
 __all__ = ["DownloadError", "download"]
 
-_LOCK_SECONDS = 0.2
 # What transfer, and then hashing, take of the progress.
 _TRANSFERRED = 0.95
 _HUGGING_FACE = "huggingface.co"
@@ -66,62 +63,59 @@ def download(
         OutputError: when the disk is too small or cannot be written.
     """
     started = time.monotonic()
-    lock = lock_of(card)
-    _wait_for(lock, card, progress)
-    try:
-        found = _already_here(card)
-        if found is None:
-            plan = list(_plan(card, mirror or os.environ.get("SSL4EO_MIRROR")))
-            found = _fetch(card, plan, progress, patience or Patience())
-    finally:
-        lock.release()
+    # Before the lock, which nobody can take in a folder that is shared to be read only.
+    found = _already_here(card, progress)
+    if found is None:
+        plan = list(_plan(card, mirror or os.environ.get("SSL4EO_MIRROR")))
+        with held(card, progress):
+            # Another one may have brought it meanwhile.
+            found = _already_here(card, progress) or _fetch(card, plan, progress, patience or Patience())
     return {**found, "seconds": round(time.monotonic() - started, 3)}
 
 
-def _plan(card: Card, mirror: str | None) -> Iterator[tuple[WeightFile, str, bool]]:
-    """Yield files and addresses in the order in which they are asked, and whether they may go without encryption."""
+def _plan(card: Card, mirror: str | None) -> Iterator[tuple[WeightFile, Address]]:
+    """Yield files and addresses in the order in which they are asked."""
     files = [file for file in card.files if file.url]
     if not files:
         raise InputError(f"The weights of {card.id} cannot be downloaded; {remedy(card)}.")
     if mirror:
         base = _checked_base(mirror, "The mirror")
         for file in files:
-            address, by_name = urlsplit(file.url), f"/{quote(file.name)}"
+            original, by_name = urlsplit(file.url), f"/{quote(file.name)}"
             # Where the query names the file, the path does not.
-            paths = (by_name,) if address.query else (address.path, by_name)
+            paths = (by_name,) if original.query else (original.path, by_name)
             for path in dict.fromkeys(paths):
-                yield file, base + path, True
+                yield file, Address(base + path)
         return
     endpoint = os.environ.get("HF_ENDPOINT")
     for file in files:
         if endpoint and urlsplit(file.url).hostname == _HUGGING_FACE:
-            yield file, _checked_base(endpoint, "HF_ENDPOINT") + urlsplit(file.url).path, True
+            yield file, Address(_checked_base(endpoint, "HF_ENDPOINT") + urlsplit(file.url).path)
         else:
-            yield file, file.url, False
+            yield file, Address(file.url, published=True)
 
 
 def _checked_base(address: str, name: str) -> str:
-    parts = urlsplit(address)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise InputError(f"{name} {shown(address)!r} is no address; give one such as https://mirror.example/weights.")
+    try:
+        url = urlsplit(address)
+        fits = url.scheme in ("http", "https") and url.hostname and url.port != 0 and not url.query and not url.fragment
+        # What else would fail only when it is asked: hosts that are no names.
+        httpx2.URL(address)
+        (url.hostname or "").encode("idna")
+        value = f" {shown(address)!r}"
+    except (ValueError, httpx2.InvalidURL):
+        # Where a password ends in what cannot be taken apart is not known.
+        fits, value = False, "" if set("@?#") & set(address) else f" {address!r}"
+    if not fits:
+        raise InputError(f"{name}{value} is no address; give one such as https://mirror.example/weights.")
     return address.rstrip("/")
 
 
-def _wait_for(lock: FileLock, card: Card, progress: Progress) -> None:
-    while True:
-        try:
-            lock.acquire(timeout=_LOCK_SECONDS)
-        except Timeout:
-            progress(0.0, f"Waiting: the weights of {card.id} are being downloaded or imported by another process")
-        else:
-            return
-
-
-def _already_here(card: Card) -> dict[str, Any] | None:
+def _already_here(card: Card, progress: Progress) -> dict[str, Any] | None:
     path = find(card)
-    if path is None:
+    if path is None or state_of(card) == "damaged":
         return None
-    expected, actual = compare_checksum(card, path)
+    expected, actual = compare_checksum(card, path, part(progress, 0.0, 0.0))
     record = record_of(card, path)
     if actual != expected or record is None:
         return None
@@ -129,29 +123,28 @@ def _already_here(card: Card) -> dict[str, Any] | None:
 
 
 def _fetch(
-    card: Card, plan: list[tuple[WeightFile, str, bool]], progress: Progress, patience: Patience
+    card: Card, plan: list[tuple[WeightFile, Address]], progress: Progress, patience: Patience
 ) -> dict[str, Any]:
     faults: list[str] = []
-    for file, url, insecure in plan:
+    for file, address in plan:
         partial = Partial(folder_of(card) / f"{file.name}{PART_SUFFIX}")
         try:
             transfer(
-                url,
+                address,
                 partial,
-                insecure=insecure,
                 expected_mb=file.size_mb,
                 patience=patience,
                 progress=part(progress, 0.0, _TRANSFERRED),
             )
             sha256, verified = _prove(card, file, partial, part(progress, _TRANSFERRED, 1.0))
         except NoFile as fault:
-            faults.append(f"{shown(url)} {fault}")
+            faults.append(f"{address} {fault}")
             continue
-        local = install(card, partial.path, file.name, sha256=sha256, source=shown(url), verified=verified)
+        local = install(card, partial.path, file.name, sha256=sha256, source=str(address), verified=verified)
         for left in (partial.path, *parts(card)):
             Partial(left).forget()
-        return _result(card, local.path, sha256, verified, shown(url))
-    names = " or ".join(dict.fromkeys(file.name for file, _, _ in plan))
+        return _result(card, local.path, sha256, verified, str(address))
+    names = " or ".join(dict.fromkeys(file.name for file, _ in plan))
     raise DownloadError(
         f"The weights of {card.id} could not be downloaded: {'; '.join(dict.fromkeys(faults))}; try again later, or "
         f"get {names} by hand and run `ssl4eo weights import FILE --as {card.id}`."

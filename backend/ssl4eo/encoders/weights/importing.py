@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ssl4eo.encoders.cards import Card, get_card
 from ssl4eo.encoders.weights.local import find, is_bundled, require
 from ssl4eo.encoders.weights.recognise import Match, by_checksum, by_tensors, describe_layout, require_fit
-from ssl4eo.encoders.weights.records import Verified, checksum, folder_of, lock_of
+from ssl4eo.encoders.weights.records import Verified, checksum, folder_of, held
 from ssl4eo.encoders.weights.upkeep import install
 from ssl4eo.errors import InputError
 from ssl4eo.files import output_errors, require_space
@@ -53,7 +53,7 @@ def import_file(path: str | Path, encoder: str | None = None, progress: Progress
     match = _named(source, encoder, matches) if encoder else _settled(source, matches)
     card = get_card(match.encoder)
     progress(0.4, f"Importing {source.name} as {card.id}")
-    with lock_of(card):
+    with held(card, part(progress, 0.4, 0.4)):
         here = _here(card)
         if here is not None and here[1] == sha256:
             local, because = here[0], f"{match.because}; it was here already"

@@ -60,8 +60,11 @@ class LocalWeights:
 
 
 def find(card: Card) -> Path | None:
-    """Return where the encoder's weights lie, bundled ones first, or None; whether they are intact is not asked."""
-    return _bundled(card) or cached(card)
+    """Return where the encoder's weights lie, or None; whether they are intact is not asked.
+
+    Those in the cache go first: bundled ones that are damaged are replaced by an import.
+    """
+    return cached(card) or _bundled(card)
 
 
 def require(card: Card) -> LocalWeights:
@@ -125,6 +128,8 @@ def compare_checksum(
 
     It is hashed when its size or time of change is not the recorded one, or `always`; the answer is noted.
     """
+    name = BUNDLED_RECORD if is_bundled(card, path) else RECORD
+    before = read_record(folder_of(card) / name)
     record, status = record_of(card, path), path.stat()
     if record is not None and record.intact and record.is_of(status) and not always:
         return record.sha256, record.sha256
@@ -138,7 +143,7 @@ def compare_checksum(
         record, size=status.st_size, mtime_ns=status.st_mtime_ns, intact=actual == record.sha256
     )
     if noted != record:
-        note(folder_of(card) / (BUNDLED_RECORD if is_bundled(card, path) else RECORD), noted)
+        note(card, name, noted, before)
     return record.sha256, actual
 
 

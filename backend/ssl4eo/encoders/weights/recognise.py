@@ -11,7 +11,7 @@ from ssl4eo.encoders.cards import Card, load_cards
 from ssl4eo.encoders.hints import method_in_name
 from ssl4eo.encoders.weights.records import checksum
 from ssl4eo.errors import InputError
-from ssl4eo.jobs import Progress, no_progress
+from ssl4eo.jobs import Progress, no_progress, part
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +24,8 @@ __all__ = ["Confidence", "Match", "by_checksum", "by_tensors", "describe_layout"
 
 Confidence = Literal["certain", "likely", "possible"]
 
+# What hashing takes of the progress.
+_HASHED = 0.9
 _ORDER: tuple[Confidence, ...] = ("certain", "likely", "possible")
 
 
@@ -50,12 +52,19 @@ class Match:
 def recognise(path: str | Path, progress: Progress = no_progress) -> list[Match]:
     """Return the encoders whose weights a file may hold, the best first; none when it fits no card.
 
+    Args:
+        path: a checkpoint, whole or of the encoder alone, as .pth or .safetensors.
+        progress: gets the fraction.
+
     Raises:
         InputError: when the file is missing, cut off, no checkpoint, or holds no encoder that is known here.
     """
     file = _existing(path)
-    certain = by_checksum(checksum(file, progress))
-    return [certain] if certain else by_tensors(file)
+    certain = by_checksum(checksum(file, part(progress, 0.0, _HASHED)))
+    if certain:
+        return [certain]
+    progress(_HASHED, f"Reading {file.name}")
+    return by_tensors(file)
 
 
 def by_checksum(sha256: str) -> Match | None:

@@ -15,6 +15,8 @@ from ssl4eo.errors import InputError, Ssl4eoError
 from ssl4eo.jobs import Progress, no_progress
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from filelock import FileLock
 
     from ssl4eo.encoders.cards import Card
@@ -27,6 +29,7 @@ __all__ = [
     "Verified",
     "checksum",
     "folder_of",
+    "held",
     "lock_of",
     "note",
     "read_record",
@@ -41,6 +44,7 @@ LOCK = ".lock"
 
 Verified = Literal["published checksum", "tensors"]
 
+_LOCK_SECONDS = 0.2
 # Large enough that hashing runs at the disk's speed, small enough to answer a cancel at once.
 _HASH_BLOCK = 1 << 22
 
@@ -53,7 +57,7 @@ class Record(msgspec.Struct, frozen=True):
         size: in bytes, when it was hashed last.
         mtime_ns: the same of its time of change, in nanoseconds.
         sha256: what its checksum must be.
-        source: the address it was downloaded from, without query and credentials, or the file it was imported from.
+        source: the address it was downloaded from, as it may be stored, or the file it was imported from.
         added: when, ISO 8601 in UTC.
         verified: how it was found to be the encoder's when it came.
         intact: whether it had its checksum when it was hashed last.
@@ -110,6 +114,31 @@ def lock_of(card: Card) -> FileLock:
     return FileLock(folder / LOCK)
 
 
+@contextlib.contextmanager
+def held(card: Card, progress: Progress) -> Iterator[None]:
+    """Hold `lock_of(card)` while the block runs; reports while another holds it, so that a cancel is heard.
+
+    Raises:
+        InputError: as `lock_of`.
+        OutputError: when the folder or its lock cannot be written.
+    """
+    from filelock import Timeout
+
+    from ssl4eo.files import output_errors
+
+    lock = lock_of(card)
+    while not lock.is_locked:
+        try:
+            with output_errors(folder_of(card)):
+                lock.acquire(timeout=_LOCK_SECONDS)
+        except Timeout:
+            progress(0.0, f"Waiting: the weights of {card.id} are being downloaded or imported already")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def checksum(path: Path, progress: Progress = no_progress) -> str:
     """Return the sha256 of a file in hexadecimal digits; reports the fraction that is read."""
     digest, size, read = hashlib.sha256(), path.stat().st_size or 1, 0
@@ -142,8 +171,14 @@ def write_record(path: Path, record: Record) -> None:
         temporary.write_bytes(msgspec.json.format(msgspec.json.encode(record)))
 
 
-def note(path: Path, record: Record) -> None:
-    """Write a record if that is possible: a cache that cannot be written costs a hash at each use, nothing more."""
-    with contextlib.suppress(OSError, Ssl4eoError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_record(path, record)
+def note(card: Card, name: str, record: Record, before: Record | None) -> None:
+    """Write a record of an encoder in the place of `before`, if that is possible; else its file is hashed again.
+
+    It is not where the cache cannot be written, nor where a download, an import or a removal is at work or has been
+    since `before` was read: the record would tell of a file that is gone.
+    """
+    path = folder_of(card) / name
+    # The Timeout of a lock that another holds is an OSError.
+    with contextlib.suppress(OSError, Ssl4eoError), lock_of(card).acquire(timeout=0):
+        if read_record(path) == before:
+            write_record(path, record)

@@ -20,12 +20,13 @@ from ssl4eo.encoders.weights.answers import (
     judge_status,
     refuse_page,
 )
-from ssl4eo.encoders.weights.client import Exchange, Head, InsecureRedirect, make_client, shown
+from ssl4eo.encoders.weights.client import Exchange, Head, InsecureRedirect, make_client
 from ssl4eo.files import output_errors, require_space
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ssl4eo.encoders.weights.client import Address
     from ssl4eo.encoders.weights.partial import Beginning, Partial
     from ssl4eo.jobs import Progress
 
@@ -62,15 +63,12 @@ class Patience:
     sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
 
 
-def transfer(
-    url: str, partial: Partial, *, insecure: bool, expected_mb: float, patience: Patience, progress: Progress
-) -> None:
+def transfer(address: Address, partial: Partial, *, expected_mb: float, patience: Patience, progress: Progress) -> None:
     """Bring the file at an address, whole, to `partial`, continuing what is there of it.
 
     Args:
-        url: may hold credentials, which are neither shown nor stored.
+        address: one with encryption never leads to one without.
         partial: where to; its folder exists.
-        insecure: whether addresses without encryption are allowed.
         expected_mb: for the progress where the server tells no length.
         patience: how long and how often to try.
         progress: gets the fraction, megabytes and speed; when it raises, what arrived stays.
@@ -84,39 +82,40 @@ def transfer(
     furthest, tries = partial.length, 0
     while True:
         try:
-            _try_once(url, sink, insecure=insecure, patience=patience)
+            _try_once(address, sink, patience)
         except TryAgain as fault:
             tries = 1 if partial.length >= furthest + _GAIN_BYTES else tries + 1
             furthest = max(furthest, partial.length)
             if tries >= patience.tries:
                 raise NoFile(f"{fault} ({tries} tries)") from fault
             asked = patience.first_pause * 2 ** (tries - 1) if fault.wait is None else fault.wait
-            reason = f"{shown(url)} {fault}; try {tries + 1} of {patience.tries}"
+            reason = f"{address} {fault}; try {tries + 1} of {patience.tries}"
             _pause(min(asked, patience.longest_pause), reason, sink, patience)
         else:
             return
 
 
-def _try_once(url: str, sink: _Sink, *, insecure: bool, patience: Patience) -> None:
+def _try_once(address: Address, sink: _Sink, patience: Patience) -> None:
     partial = sink.partial
-    before = partial.beginning(url)
+    before = partial.beginning(address)
     if before is None:
         partial.forget()
     elif partial.length == before.total:
         return
     headers = {"Range": f"bytes={partial.length}-", "If-Range": before.validator} if before else {}
-    client = make_client(connect=patience.connect, stall=patience.stall, insecure=insecure)
+    client = make_client(connect=patience.connect, stall=patience.stall, insecure=address.insecure)
     try:
-        with Exchange(client, url, headers) as exchange:
-            sink.say(f"Asking {shown(url)}")
+        with Exchange(client, address.url, headers) as exchange, partial.kept():
+            sink.say(f"Asking {address}")
             while not isinstance(head := exchange.wait(), Head):
                 sink.say()
             judge_status(head)
             offset, total = _place(head, before, partial)
             if total is not None:
                 require_space(partial.path.parent, total - offset + _SPARE_BYTES)
-            sink.fill(exchange, head, url, offset, total)
-    except (httpx2.HTTPError, InsecureRedirect) as error:
+            sink.fill(exchange, head, address, offset, total)
+    except (httpx2.HTTPError, InsecureRedirect, UnicodeError) as error:
+        # A redirect may lead to a host whose name cannot be encoded.
         raise judge_error(error) from error
 
 
@@ -150,14 +149,14 @@ class _Sink:
         """Report without a new byte."""
         self._progress(min(self.partial.length / self._expected, 1.0), message)
 
-    def fill(self, exchange: Exchange, head: Head, url: str, offset: int, total: int | None) -> None:
+    def fill(self, exchange: Exchange, head: Head, address: Address, offset: int, total: int | None) -> None:
         """Write the body from byte `offset` of the file to its end."""
         self._expected = total or self._expected
         size, path = offset, self.partial.path
         began = reported = time.monotonic()
         with output_errors(path), path.open("ab" if offset else "wb") as stream:
             if not offset:
-                self.partial.begin(url, head, total)
+                self.partial.begin(address, head, total)
             while (block := exchange.wait()) is not None:
                 assert isinstance(block, bytes)
                 if size == 0 and block:

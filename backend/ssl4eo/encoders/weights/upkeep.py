@@ -6,6 +6,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from filelock import Timeout
+
 from ssl4eo.encoders.cards import get_card, load_cards
 from ssl4eo.encoders.weights.local import LocalWeights, cached, compare_checksum, find, parts, record_of, remedy
 from ssl4eo.encoders.weights.records import (
@@ -42,7 +44,7 @@ def install(card: Card, temporary: Path, name: str, *, sha256: str, source: str,
         temporary: the file, in the encoder's folder; it is renamed.
         name: its name from now on.
         sha256: its checksum.
-        source: where it came from, without query and credentials.
+        source: where it came from, as it may be stored.
         verified: how it was found to be the encoder's.
     """
     target, before, status = folder_of(card) / name, cached(card), temporary.stat()
@@ -89,7 +91,9 @@ def remove(encoder: str) -> dict[str, Any]:
         `encoder` and `freed_mb`.
 
     Raises:
-        InputError: for an unknown encoder, one without weights in the cache, and the bundled one.
+        InputError: for an unknown encoder, one without weights in the cache, the bundled one, and one whose weights
+            are being downloaded or imported.
+        OutputError: when the folder cannot be written.
     """
     from ssl4eo.files import output_errors
 
@@ -99,12 +103,16 @@ def remove(encoder: str) -> dict[str, Any]:
             raise InputError(f"The weights of {encoder} come with the software and cannot be removed.")
         raise InputError(f"The weights of {encoder} are not in {weights_folder()}; there is nothing to remove.")
     freed = 0
-    with lock_of(card), output_errors(folder_of(card)):
-        for path in folder_of(card).iterdir():
-            # The lock's file stays: another process may be waiting for it.
-            if path.name not in (LOCK, BUNDLED_RECORD):
-                freed += path.stat().st_size
-                path.unlink()
+    try:
+        # To wait would be to delete what is waited for.
+        with output_errors(folder_of(card)), lock_of(card).acquire(timeout=0):
+            for path in folder_of(card).iterdir():
+                # The lock's file stays: another process may be waiting for it.
+                if path.name not in (LOCK, BUNDLED_RECORD):
+                    freed += path.stat().st_size
+                    path.unlink()
+    except Timeout as error:
+        raise InputError(f"The weights of {encoder} are being downloaded or imported; cancel that first.") from error
     return {"encoder": encoder, "freed_mb": round(freed / _MEGABYTE, 1)}
 
 
