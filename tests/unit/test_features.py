@@ -205,6 +205,24 @@ def test_a_part_is_the_same_as_the_whole_there(tmp_path: Path) -> None:
         assert np.nanmean(seam) < 0.5 * np.nanmean(inside)
 
 
+@pytest.mark.parametrize("pixels", [True, False])
+def test_an_encoder_that_makes_no_numbers_is_blamed_not_the_scene(tmp_path: Path, *, pixels: bool) -> None:
+    import torch
+    from ssl4eo.encoders import load_encoder
+    from ssl4eo.features.run import Run
+    from ssl4eo.jobs import no_progress
+    from ssl4eo.scenes import open_scene
+
+    path = write_raster(tmp_path / "s.tif", landscape(height=64, width=64), scale="0.0001")
+    encoder = load_encoder("moco-resnet18w32-s2", "cpu", "fp32")
+    with torch.no_grad():
+        next(encoder.network.layer2.parameters())[0] = torch.nan
+    with open_scene(path) as scene:
+        run = Run(scene, 0, encoder.card, scene.grid.window, first=0, pixels=pixels)
+        with pytest.raises(InputError, match=r"moco-resnet18w32-s2 makes no numbers of valid pixels.*weights verify"):
+            run.write(encoder, tmp_path, no_progress)
+
+
 def test_bands_that_were_given_names_by_hand(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "s.tif", landscape(13, 64, 64), [None] * 13)
     with pytest.raises(InputError, match="have no names"):

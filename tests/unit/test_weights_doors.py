@@ -19,6 +19,7 @@ import torch
 import uvicorn
 from click.testing import CliRunner, Result
 from ssl4eo.cli import main
+from ssl4eo.cli.output import terminal_progress
 from ssl4eo.encoders.architecture import build_network
 from ssl4eo.encoders.cards import DEFAULT_ENCODER, load_cards
 from ssl4eo.jobs import JobQueue, Progress
@@ -141,6 +142,10 @@ def test_the_command_line_imports_and_recognises(weights_file: Path, tmp_path: P
     assert f"{ENCODER}  likely" in run("weights", "recognise", weights_file).stdout
     assert f"Encoder: {ENCODER} (likely: it holds vits14 for 2 bands" in run("weights", "import", weights_file).stdout
     again = in_json("weights", "import", weights_file, "--as", ENCODER)
+    assert again["replaces"] is None
+    other = tmp_path / "other.pth"
+    torch.save({name: value + 1 for name, value in torch.load(weights_file).items()}, other)
+    assert f"Replaces: {weights_file.name} (sha256 " in run("weights", "import", other, "--as", ENCODER).stdout
     assert again["because"].endswith("it was here already")
     sentence = run("weights", "import", weights_file, "--as", "moco-vits16-s2", exit_code=2).stderr
     assert "holds vits14 for 2 bands, but moco-vits16-s2 is vits16 for 13 bands" in sentence
@@ -173,6 +178,15 @@ def test_a_download_that_is_stopped_says_that_what_arrived_is_kept(
     assert (process.returncode, out) == (1, "")
     assert err.splitlines()[-1] == "Error: Cancelled; what has arrived is kept."
     assert "Traceback" not in err
+
+
+def test_a_log_tells_of_each_wait_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with terminal_progress(as_json=False) as progress:
+        for message in ("Asking x", "", "Waiting 2 s: x", "Waiting 1 s: x", "", "Asking x", "Waiting 4 s: x"):
+            progress(0.0, message)
+    assert [line.partition("%  ")[2] for line in capsys.readouterr().err.splitlines()] == [
+        "Asking x", "Waiting 2 s: x", "Waiting 4 s: x",
+    ]  # fmt: skip
 
 
 def test_http_downloads_checks_and_removes(client: httpx.Client, mirror: WeightServer) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -137,6 +139,17 @@ def test_redirects_are_followed_and_stay_out_of_the_record(tmp_path: Path) -> No
         server.behave("/commit/w.pth", Behaviour(status=302, headers={"Location": "/cdn/blob?X-Signature=secret"}))
         assert download(CARD, mirror=server.url)["source"] == f"{server.url}/commit/w.pth"
     assert "secret" not in (tmp_path / "weights" / CARD.id / "record.json").read_text()
+
+
+def test_neither_password_nor_query_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    with WeightServer() as server:
+        server.files["/cdn/blob"] = File(BODY)
+        server.behave("/commit/w.pth", Behaviour(status=302, headers={"Location": "/cdn/blob?X-Signature=secret"}))
+        download(CARD, mirror=server.url.replace("//", "//anna:geheim@"))
+    logging.getLogger(__name__).info("the end")
+    assert "the end" in caplog.text
+    assert [word for word in ("geheim", "secret", "X-Signature") if word in caplog.text] == []
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused_at_once(secure: WeightServer) -> None:
@@ -275,6 +288,42 @@ def test_nobody_at_an_address_is_said() -> None:
         gone = server.url
     with pytest.raises(DownloadError, match=r"cannot be reached \(.*refused.*\) \(1 tries\)"):
         download(card_at("https://x.example/w.pth"), mirror=gone, patience=ONCE)
+
+
+def test_a_name_that_cannot_be_looked_up_ends_after_the_second_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", offline)
+    pauses: list[float] = []
+    told: list[str] = []
+    with pytest.raises(DownloadError, match=r"cannot be reached \(.*name resolution\) \(2 tries\)"):
+        download(
+            card_at("https://x.example/w.pth"),
+            patience=Patience(sleep=pauses.append),
+            progress=lambda _, message="": told.append(message),
+        )
+    assert sum(pauses) == pytest.approx(1.0)
+    assert next(message for message in told if message.startswith("Waiting 1 s: ")).endswith("; try 2 of 2")
+
+
+def test_a_network_that_is_lost_on_the_way_is_given_all_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = socket.getaddrinfo
+    lost: list[int] = []
+
+    def shaky(*arguments: object, **named: object) -> object:
+        if server.asked and len(lost) < 3:
+            lost.append(1)
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return asked(*arguments, **named)
+
+    with WeightServer() as server:
+        server.files["/w.pth"] = File(BODY)
+        server.behave("/w.pth", Behaviour(cut=1000))
+        monkeypatch.setattr(socket, "getaddrinfo", shaky)
+        patience = Patience(sleep=lambda _: None)
+        assert download(card_at("https://x.example/w.pth"), mirror=server.url, patience=patience)["sha256"] == SHA256
+    assert len(lost) == 3
 
 
 def test_what_is_shown_of_an_address() -> None:

@@ -136,6 +136,7 @@ def test_an_import_copies_and_keeps_the_file(tmp_path: Path, folder: Path) -> No
         "confidence": "likely",
         "because": "it holds vits14 for 13 bands and is called as the published file is",
         "sha256": hashlib.sha256(before).hexdigest(),
+        "replaces": None,
         "candidates": result["candidates"],
     }
     card = get_card("softcon-vits14-s2")
@@ -148,6 +149,21 @@ def test_an_import_copies_and_keeps_the_file(tmp_path: Path, folder: Path) -> No
     again = import_file(path)
     assert again["because"].endswith("; it was here already")
     assert again["path"] == str(target)
+
+
+def test_an_import_says_what_it_replaces_and_forgets_a_download_that_was_cut_off(tmp_path: Path, folder: Path) -> None:
+    first = save(tmp_path / "B13_vits14_softcon_enc.pth", "vits14", 13)
+    second = tmp_path / "softcon_again.pth"
+    torch.save({name: value + 1 for name, value in tensors("vits14", 13).items()}, second)
+    here = folder / "softcon-vits14-s2"
+    before = import_file(first)["sha256"]
+    for name in ("w.pth.part", "w.pth.part.json"):
+        (here / name).write_text("{}")
+    assert import_file(second)["replaces"] == f"{first.name} (sha256 {before[:8]}, from {first})"
+    assert {entry.name for entry in here.iterdir()} == {".lock", "record.json", second.name}
+    (here / "w.pth.part").touch()
+    again = import_file(second)
+    assert (again["replaces"], (here / "w.pth.part").exists()) == (None, False)
 
 
 def test_safetensors_are_taken(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def download_command(encoders: tuple[str, ...], mirror: str | None, as_json: boo
 def import_command(file: str, encoder: str | None, as_json: bool) -> None:
     """Copy FILE, which came by hand, to where the weights lie.
 
-    FILE is a checkpoint as its authors published it, or saved again as .pth or .safetensors.
+    FILE is a checkpoint as its authors published it, or saved again as .pth or .safetensors. It replaces what is there.
     """
     from ssl4eo.encoders.weights.importing import import_file
 
@@ -62,6 +62,8 @@ def import_command(file: str, encoder: str | None, as_json: bool) -> None:
         print_json(result)
         return
     _print_result(result, f"{result['confidence']}: {result['because']}")
+    if result["replaces"]:
+        click.echo(f"Replaces: {result['replaces']}")
 
 
 @weights_command.command("recognise")

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
+import pickletools
 import re
 import threading
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +18,7 @@ import torch
 
 from ssl4eo.errors import InputError
 
-__all__ = ["is_archive", "read_document"]
+__all__ = ["is_archive", "read_document", "require_intact"]
 
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
 _HEAD = 512
@@ -44,7 +47,10 @@ _INERT: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
         *(f"numpy.dtypes.{kind}DType" for kind in ("Bool", "Int32", "Int64", "Float32", "Float64")),
     )
 ]
-# torch keeps its list of allowed names per process; two loads that enter and leave it at once would disturb each other.
+# By which a pickle has something called.
+_CALLS = frozenset({"REDUCE", "BUILD", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX"})
+# torch keeps its list of allowed names per process, as Python does its warnings; two loads that enter and leave them at
+# once would disturb each other.
 _ALLOWING = threading.Lock()
 
 
@@ -72,6 +78,26 @@ def read_document(path: Path, *, mapped: bool = True) -> Any:
 def is_archive(path: Path) -> bool:
     """Return whether a file is what torch.save writes since 2020, whose tensors can be mapped."""
     return _head(path).startswith(_ZIP)
+
+
+def require_intact(path: Path) -> None:
+    """Refuse a torch archive whose bytes are not those of its checksums (CRC-32), which reading its tensors ignores.
+
+    Raises:
+        InputError: names the first entry that is not.
+    """
+    if not is_archive(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    # An entry that claims to be encrypted is a RuntimeError, one that ends early an EOFError.
+    except (zipfile.BadZipFile, OSError, ValueError, RuntimeError, EOFError) as error:
+        raise InputError(f"{path} is not a whole checkpoint file; copy or download it again.") from error
+    if damaged is not None:
+        raise InputError(
+            f"{path} is damaged: {damaged} in it is not what its checksum says; copy or download it again."
+        )
 
 
 def _head(path: Path) -> bytes:
@@ -135,10 +161,17 @@ def _check_archive(path: Path) -> None:
 
 def _torch_load(path: Path, *, mapped: bool) -> Any:
     try:
-        with _ALLOWING, torch.serialization.safe_globals(_INERT):
+        with _ALLOWING, torch.serialization.safe_globals(_INERT), warnings.catch_warnings():
+            # What follows from it is said in a sentence.
+            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
             return torch.load(str(path), map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         wanted = re.search(r"GLOBAL (\S+)", str(error))
+        if wanted is None and _calls(path):
+            raise InputError(
+                f"{path} was not opened: it asks for code, in a pickle of a protocol above 2, which is not read "
+                "here; get the weights from their authors' page, or save them again with protocol 2."
+            ) from error
         if wanted is None:
             raise InputError(f"{path} is not a whole checkpoint file; copy or download it again.") from error
         raise InputError(
@@ -148,6 +181,24 @@ def _torch_load(path: Path, *, mapped: bool) -> Any:
     # A damaged pickle can ask its reader for anything: the reader fails with whatever that runs into.
     except Exception as error:
         raise InputError(f"{path} is not a whole checkpoint file; copy or download it again.") from error
+
+
+def _calls(path: Path) -> bool:
+    """Return whether a whole pickle, bare or in a torch archive, of a protocol that torch does not read calls code.
+
+    It is read by its instructions; none is run.
+    """
+    # Of bytes that are no pickle the reader makes any error.
+    with contextlib.suppress(Exception):
+        if is_archive(path):
+            with zipfile.ZipFile(path) as archive:
+                name = next(name for name in archive.namelist() if name.endswith("data.pkl"))
+                written = archive.read(name)
+        else:
+            written = path.read_bytes()
+        steps = [(step.name, argument) for step, argument, _ in pickletools.genops(written)]
+        return ("PROTO", 2) not in steps and any(name in _CALLS for name, _ in steps)
+    return False
 
 
 def _safetensors_load(path: Path) -> dict[str, torch.Tensor]:

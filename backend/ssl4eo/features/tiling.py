@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from affine import Affine
 
+from ssl4eo.errors import InputError
 from ssl4eo.grid import Grid, Window
 
 if TYPE_CHECKING:
@@ -88,6 +89,9 @@ def encode_tile(
     Returns:
         Per level the window in cells from the scene's corner (those that interpolation needs up to the tile's edge)
         and features (C, h, w) float32, NaN where missing; None when no wanted pixel is valid.
+
+    Raises:
+        InputError: when the encoder makes no numbers of valid pixels.
     """
     import torch
 
@@ -111,12 +115,22 @@ def encode_tile(
         maps = encode_windows(encoder, x, wanted)
     levels = []
     for stride, features in maps:
+        _require_numbers(encoder, features)
         cells = _cells(tile, stride, encoder.backbone.cell_centre)
         rows, cols = cells.shift(-around.col // stride, -around.row // stride).slices
         cut = features[:, rows, cols].copy()
         cut[:, _share(known, stride, encoder.backbone.cell_centre)[rows, cols] < _VALID_SHARE] = np.nan
         levels.append((cells, cut))
     return levels
+
+
+def _require_numbers(encoder: Encoder, features: NDArray[np.float32]) -> None:
+    """Refuse an encoder that makes features (C, h, w) without a single whole cell, though all its input is numbers."""
+    if not np.isfinite(features).all(axis=0).any():
+        raise InputError(
+            f"{encoder.card.id} makes no numbers of valid pixels, so that its weights must be damaged; "
+            f"run `ssl4eo weights verify {encoder.card.id}`, or download or import them again."
+        )
 
 
 def _cells(window: Window, stride: int, cell_centre: float) -> Window:

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import email.utils
 import re
+import socket
 import ssl
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import httpx2
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from ssl4eo.encoders.weights.client import Head
 
 __all__ = ["PARTIAL_CONTENT", "RANGE_UNFIT", "NoFile", "TryAgain", "judge_error", "judge_status", "refuse_page"]
+
+_Kind = TypeVar("_Kind", bound=BaseException)
 
 PARTIAL_CONTENT, RANGE_UNFIT = 206, 416
 
@@ -39,11 +42,17 @@ class NoFile(Exception):
 
 
 class TryAgain(Exception):
-    """A try failed in a way that another may not; `wait` is what the server asked for, in seconds."""
+    """A try failed in a way that another may not.
 
-    def __init__(self, reason: str, wait: float | None = None) -> None:
+    Attributes:
+        wait: what the server asked for, in seconds.
+        nameless: whether the name of the host could not be looked up, as without a network.
+    """
+
+    def __init__(self, reason: str, wait: float | None = None, *, nameless: bool = False) -> None:
         super().__init__(reason)
         self.wait = wait
+        self.nameless = nameless
 
 
 def judge_status(head: Head) -> None:
@@ -66,7 +75,7 @@ def refuse_page(beginning: bytes) -> None:
 
 def judge_error(error: Exception) -> NoFile | TryAgain:
     """Return what a failure to connect or read means: certificates do not mend themselves, connections may."""
-    untrusted = _certificate_error(error)
+    untrusted = _cause(error, ssl.SSLCertVerificationError)
     if untrusted is not None:
         return NoFile(
             f"has a certificate that this computer does not trust ({untrusted.verify_message}); if a company's proxy "
@@ -77,7 +86,7 @@ def judge_error(error: Exception) -> NoFile | TryAgain:
     if isinstance(error, httpx2.ProxyError):
         return NoFile(f"was not reached, because the proxy refused ({error})")
     if isinstance(error, httpx2.TransportError) and not isinstance(error, httpx2.UnsupportedProtocol):
-        return TryAgain(_broken(error))
+        return TryAgain(_broken(error), nameless=_cause(error, socket.gaierror) is not None)
     circle = isinstance(error, httpx2.TooManyRedirects)
     return NoFile("leads in a circle" if circle else f"cannot be asked ({type(error).__name__})")
 
@@ -90,9 +99,10 @@ def _broken(error: httpx2.TransportError) -> str:
     return "broke the connection off"
 
 
-def _certificate_error(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
+def _cause(error: BaseException | None, kind: type[_Kind]) -> _Kind | None:
+    """Return what of a kind an error rests on, or None."""
     while error is not None:
-        if isinstance(error, ssl.SSLCertVerificationError):
+        if isinstance(error, kind):
             return error
         error = error.__cause__ or error.__context__
     return None

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import queue
 import socket
@@ -30,6 +31,8 @@ _CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE
 # Blocks of at most 64 KiB (httpcore2) that wait to be written: 4 MiB ride out a busy disk.
 _BLOCKS_WAITING = 64
 _POLL_SECONDS = 0.2
+# They log whole addresses, with the password of a mirror and the signed query of a redirect.
+_TALKATIVE = ("httpx2", "httpcore2")
 
 
 class InsecureRedirect(Exception):
@@ -79,6 +82,8 @@ def shown(url: str, *, keep_query: bool = False) -> str:
 def make_client(*, connect: float, stall: float, insecure: bool = False) -> httpx2.Client:
     """Return a client that follows redirects, with the environment's proxies and certificates.
 
+    From then on its library logs warnings only, in the whole process: below that it logs credentials.
+
     Args:
         connect: seconds to wait for a connection.
         stall: seconds to wait for the next byte.
@@ -92,6 +97,8 @@ def make_client(*, connect: float, stall: float, insecure: bool = False) -> http
         if not insecure and request.url.scheme != "https":
             raise InsecureRedirect(f"leads to {shown(str(request.url))}, which is not encrypted")
 
+    for library in _TALKATIVE:
+        logging.getLogger(library).setLevel(logging.WARNING)
     context = _tls_context()
     try:
         return httpx2.Client(

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssl4eo.encoders.cards import Card, get_card
-from ssl4eo.encoders.weights.local import find, is_bundled, require
-from ssl4eo.encoders.weights.recognise import Match, by_checksum, by_tensors, describe_layout, require_fit
+from ssl4eo.encoders.weights.local import cached, find, is_bundled, parts, record_of, require
+from ssl4eo.encoders.weights.partial import Partial
+from ssl4eo.encoders.weights.recognise import Match, by_checksum, by_tensors, describe_layout, existing, require_fit
 from ssl4eo.encoders.weights.records import Verified, checksum, folder_of, held
 from ssl4eo.encoders.weights.upkeep import install
 from ssl4eo.errors import InputError
@@ -32,21 +33,22 @@ _SUFFIXES = frozenset({".pth", ".pt", ".ckpt", ".bin", ".tar", ".safetensors"})
 def import_file(path: str | Path, encoder: str | None = None, progress: Progress = no_progress) -> dict[str, Any]:
     """Copy a file of weights into the cache, as those of the encoder that it is recognised as or of `encoder`.
 
+    It replaces what is there, and what a download that was cut off left.
+
     Args:
         path: a checkpoint, whole or of the encoder alone, as .pth or .safetensors.
         encoder: the id, where the file alone does not tell.
         progress: gets the fraction.
 
     Returns:
-        `encoder`, `path`, `confidence`, `because`, `sha256`, and `candidates`: all matches.
+        `encoder`, `path`, `confidence`, `because`, `sha256`, `replaces` (what was there: name, checksum and source, or
+        None), and `candidates`: all matches.
 
     Raises:
         InputError: when the file is no checkpoint, fits no encoder, several alike, or not the one that was named.
         OutputError: when the disk is too small or cannot be written.
     """
-    source = Path(path)
-    if not source.is_file():
-        raise InputError(f"{source} is no file; check the path of the weights.")
+    source = existing(path)
     sha256 = checksum(source, part(progress, 0.0, 0.3))
     certain = by_checksum(sha256)
     matches = [certain] if certain else by_tensors(source)
@@ -54,20 +56,24 @@ def import_file(path: str | Path, encoder: str | None = None, progress: Progress
     card = get_card(match.encoder)
     progress(0.4, f"Importing {source.name} as {card.id}")
     with held(card, part(progress, 0.4, 0.4)):
-        here = _here(card)
+        here, replaces = _here(card), None
         if here is not None and here[1] == sha256:
             local, because = here[0], f"{match.because}; it was here already"
         elif here is not None and is_bundled(card, here[0]):
             raise InputError(f"The weights of {card.id} come with the software; there is nothing to import.")
         else:
+            replaces = _described(card)
             local = _copy_in(card, source, sha256, match, part(progress, 0.4, 1.0))
             because = match.because
+        for left in parts(card):
+            Partial(left).forget()
     return {
         "encoder": card.id,
         "path": str(local),
         "confidence": match.confidence,
         "because": because,
         "sha256": sha256,
+        "replaces": replaces,
         "candidates": [match.to_dict() for match in matches],
     }
 
@@ -129,6 +135,13 @@ def _here(card: Card) -> tuple[Path, str] | None:
     except InputError:
         return None
     return local.path, local.sha256
+
+
+def _described(card: Card) -> str | None:
+    """Return what lies in the cache, intact or not, in words; None for nothing."""
+    path = cached(card)
+    record = record_of(card, path) if path is not None else None
+    return f"{record.file} (sha256 {record.sha256[:8]}, from {record.source})" if record is not None else None
 
 
 def _copy_in(card: Card, source: Path, sha256: str, match: Match, progress: Progress) -> Path:

@@ -20,7 +20,16 @@ if TYPE_CHECKING:
 
     from ssl4eo.encoders.layout import Layout
 
-__all__ = ["Confidence", "Match", "by_checksum", "by_tensors", "describe_layout", "recognise", "require_fit"]
+__all__ = [
+    "Confidence",
+    "Match",
+    "by_checksum",
+    "by_tensors",
+    "describe_layout",
+    "existing",
+    "recognise",
+    "require_fit",
+]
 
 Confidence = Literal["certain", "likely", "possible"]
 
@@ -59,7 +68,7 @@ def recognise(path: str | Path, progress: Progress = no_progress) -> list[Match]
     Raises:
         InputError: when the file is missing, cut off, no checkpoint, or holds no encoder that is known here.
     """
-    file = _existing(path)
+    file = existing(path)
     certain = by_checksum(checksum(file, part(progress, 0.0, _HASHED)))
     if certain:
         return [certain]
@@ -116,7 +125,7 @@ def require_fit(card: Card, path: str | Path) -> None:
     """
     from ssl4eo.encoders.layout import read_layout
 
-    file = _existing(path)
+    file = existing(path)
     layout, tensors, _ = read_layout(file)
     fault = _contradiction(card, layout)
     if fault:
@@ -132,10 +141,20 @@ def describe_layout(layout: Layout) -> str:
 
 
 def _require_whole(layout: Layout, tensors: Mapping[str, Tensor], file: Path) -> None:
-    """Refuse a file in which tensors of the network are missing or have another shape."""
-    from ssl4eo.encoders.architecture import load_network
+    """Refuse a file whose tensors are missing, of another shape, rotten, or no numbers."""
+    import torch
 
-    load_network(layout.backbone, layout.in_chans, tensors, file)
+    from ssl4eo.encoders.architecture import load_network
+    from ssl4eo.encoders.checkpoint import require_intact
+
+    network = load_network(layout.backbone, layout.in_chans, tensors, file)
+    require_intact(file)
+    for name, tensor in network.state_dict().items():
+        if not torch.isfinite(tensor).all():
+            raise InputError(
+                f"{file} holds values that are no numbers (NaN or infinite, in {name}), with which no encoder works; "
+                "get the weights from their authors' page."
+            )
 
 
 def _contradiction(card: Card, layout: Layout) -> str | None:
@@ -147,7 +166,14 @@ def _contradiction(card: Card, layout: Layout) -> str | None:
     return None
 
 
-def _existing(path: str | Path) -> Path:
+def existing(path: str | Path) -> Path:
+    """Return the path of a file that is there.
+
+    Raises:
+        InputError: when there is none, or no name.
+    """
+    if not str(path).strip():
+        raise InputError("The name of the file is empty; give the path of the weights.")
     file = Path(path)
     if not file.is_file():
         raise InputError(f"{file} is no file; check the path of the weights.")

@@ -37,6 +37,8 @@ _MEGABYTE = 1e6
 _SPARE_BYTES = 50_000_000
 # A try that brings this much more than any before does not count against the patience.
 _GAIN_BYTES = 1_000_000
+# Tries of a host whose name cannot be looked up: one more for a look-up that was lost, none for a computer offline.
+_NAMELESS_TRIES = 2
 _REPORT_SECONDS = 0.1
 _SLICE_SECONDS = 0.2
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
@@ -79,17 +81,21 @@ def transfer(address: Address, partial: Partial, *, expected_mb: float, patience
         InputError: when the environment names a proxy or certificates that cannot be used.
     """
     sink = _Sink(partial, expected_mb, progress)
-    furthest, tries = partial.length, 0
+    start, tries = partial.length, 0
+    furthest = start
     while True:
         try:
             _try_once(address, sink, patience)
         except TryAgain as fault:
             tries = 1 if partial.length >= furthest + _GAIN_BYTES else tries + 1
             furthest = max(furthest, partial.length)
-            if tries >= patience.tries:
+            # A host that has sent something has a name: the network will come back.
+            nameless = fault.nameless and partial.length == start
+            limit = min(patience.tries, _NAMELESS_TRIES) if nameless else patience.tries
+            if tries >= limit:
                 raise NoFile(f"{fault} ({tries} tries)") from fault
             asked = patience.first_pause * 2 ** (tries - 1) if fault.wait is None else fault.wait
-            reason = f"{address} {fault}; try {tries + 1} of {patience.tries}"
+            reason = f"{address} {fault}; try {tries + 1} of {limit}"
             _pause(min(asked, patience.longest_pause), reason, sink, patience)
         else:
             return
