@@ -3,8 +3,9 @@
 
 Usage: python scripts/measure_band_order.py FOLDER
 
-FOLDER holds scenes whose bands `inspect` names (by their names, or in EuroSAT's order). Each scene and windows of
-64 x 64 pixels of it are stacked in every order that `inspect` knows, and in random orders, and shown without names.
+FOLDER holds scenes with named bands, or unnamed in ESA's order, or in EuroSAT's below a folder "eurosat". Each scene
+and windows of 64 x 64 pixels of it are stacked in every order that `inspect` knows, in the same with two bands
+exchanged, and in random orders, and shown without names.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ssl4eo.bands import S2_BANDS
 from ssl4eo.errors import InputError
 from ssl4eo.scenes import inspect
 from ssl4eo.scenes.order import ORDERS, guess_order
-from ssl4eo.scenes.preview import read_stored
+from ssl4eo.scenes.preview import read_detail, read_stored
 from ssl4eo.scenes.sources import open_raster
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 WINDOW, WINDOWS_PER_SCENE, RANDOM_ORDERS = 64, 12, 20
 
+# What people exchange (RGB for BGR), and what a spectrum hardly tells apart.
+EXCHANGES = (("B02", "B04"), ("B08", "B8A"), ("B03", "B05"), ("B01", "B12"), ("B11", "B12"))
+
 Scene = dict[str, "NDArray[np.float64]"]
 
 
@@ -36,29 +40,40 @@ def main() -> None:
     """Print a table with one row per number of bands and order."""
     rng = np.random.default_rng(0)
     tally: Counter[tuple[int, str, str]] = Counter()
-    for scene in scenes(Path(sys.argv[1])):
-        for part in (scene, *windows(scene, rng)):
-            judge(part, rng, tally)
+    for thinned, detail, full in scenes(Path(sys.argv[1])):
+        judge(thinned, detail, rng, tally)
+        for part in windows(full, rng):
+            judge(part, part, rng, tally)
     print(f"{'bands':>5}  {'right':>6}{'wrong':>6}{'asked':>6}  order")
     for count, title in dict.fromkeys((count, title) for count, title, _ in sorted(tally)):
         counts = "".join(f"{tally[count, title, verdict]:6d}" for verdict in ("right", "wrong", "asked"))
         print(f"{count:5d}  {counts}  {title}")
 
 
-def scenes(folder: Path) -> Iterator[Scene]:
-    """Yield thinned Sentinel-2 images as {band: values}, NaN where there is no data."""
+def scenes(folder: Path) -> Iterator[tuple[Scene, Scene, Scene]]:
+    """Yield Sentinel-2 images as {band: values}, NaN where there is no data: thinned, in detail, and all of it."""
     paths = [*folder.rglob("*.tif"), *{path.parent for path in folder.rglob("*_B02.*")}]
     for path in sorted(paths):
         try:
             info = inspect(path)
         except InputError:
             continue
-        if info.sensor != "S2" or len([name for name in info.bands if name]) < min(ORDERS):
+        names = info.bands if info.named else unnamed(path, len(info.bands))
+        if len([name for name in names if name]) < min(ORDERS):
             continue
         with open_raster(path) as raster:
-            values = read_stored(raster, range(1, raster.count + 1))
-        values[values == (info.nodata or 0.0)] = np.nan
-        yield {name: values[i] for i, name in enumerate(info.bands) if name}
+            numbers = range(1, raster.count + 1)
+            views = (read_stored(raster, numbers), read_detail(raster, numbers), raster.read(numbers).astype(float))
+        for values in views:
+            values[values == (info.nodata or 0.0)] = np.nan
+        thinned, detail, full = ({name: view[i] for i, name in enumerate(names) if name} for view in views)
+        yield thinned, detail, full
+
+
+def unnamed(path: Path, count: int) -> tuple[str, ...]:
+    """Return the true order of the unnamed bands of an image, or none."""
+    esa, eurosat = list(ORDERS.get(count, {}).values())[:2] or ((), ())
+    return eurosat if "eurosat" in path.parts else esa
 
 
 def windows(scene: Scene, rng: np.random.Generator) -> Iterator[Scene]:
@@ -71,23 +86,29 @@ def windows(scene: Scene, rng: np.random.Generator) -> Iterator[Scene]:
             yield part
 
 
-def judge(part: Scene, rng: np.random.Generator, tally: Counter[tuple[int, str, str]]) -> None:
+def judge(part: Scene, detail: Scene, rng: np.random.Generator, tally: Counter[tuple[int, str, str]]) -> None:
     """Show the scene in each order without names and count the answers."""
     for count, orders in ORDERS.items():
         for title, order in orders.items():
-            if set(order) <= set(part):
-                tally[count, title, verdict(part, order)] += 1
+            if not set(order) <= set(part):
+                continue
+            tally[count, title, verdict(part, detail, order)] += 1
+            for a, b in EXCHANGES:
+                if {a, b} <= set(order):
+                    other = tuple({a: b, b: a}.get(name, name) for name in order)
+                    tally[count, f"{a} and {b} exchanged", verdict(part, detail, other)] += 1
         first = next(iter(orders.values()))
         if set(first) <= set(part):
             for _ in range(RANDOM_ORDERS):
-                tally[count, "random", verdict(part, tuple(rng.permutation(first).tolist()))] += 1
+                tally[count, "random", verdict(part, detail, tuple(rng.permutation(first).tolist()))] += 1
     if set(S2_BANDS[:10]) <= set(part):
-        tally[10, "the first ten of thirteen", verdict(part, S2_BANDS[:10])] += 1
+        tally[10, "the first ten of thirteen", verdict(part, detail, S2_BANDS[:10])] += 1
 
 
-def verdict(part: Scene, order: tuple[str, ...]) -> str:
+def verdict(part: Scene, detail: Scene, order: tuple[str, ...]) -> str:
     """Return right, wrong or asked."""
-    guess = guess_order(np.stack([part[name] for name in order]), ["uint16"] * len(order))
+    shown, fine = (np.stack([planes[name] for name in order]) for planes in (part, detail))
+    guess = guess_order(shown, ["uint16"] * len(order), fine)
     return "asked" if guess is None else "right" if guess.names == order else "wrong"
 
 

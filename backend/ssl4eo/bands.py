@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["NATIVE_GSD", "S1_BANDS", "S2_BANDS", "band_at_wavelength", "canonical_band"]
+__all__ = ["NATIVE_GSD", "S1_BANDS", "S2_BANDS", "band_at_wavelength", "canonical_band", "is_foreign"]
 
 # Order of the 13 Level-1C bands in SSL4EO-S12 (zhu-xlab/SSL4EO-S12@2156913c,
 # src/benchmark/pretrain_ssl/datasets/SSL4EO/ssl4eo_dataset.py:16) and in ESA's product format.
@@ -56,6 +56,11 @@ _FILLERS = {
     "band", "bands", "msi", "sentinel", "sentinel2", "s2", "s2a", "s2b", "s2c", "l1c", "l2a", "toa", "boa", "surface",
     "reflectance", "central", "wavelength",
 }  # fmt: skip
+# Words before a band's name that make another one of it: "infra red" is not red.
+_QUALIFIERS = {
+    "infra", "near", "mid", "far", "short", "long", "wave", "thermal", "narrow", "broad", "wide", "deep", "dark",
+    "light", "pan", "not", "non", "no",
+}  # fmt: skip
 # Words that make something else of it.
 _DERIVED = {
     "std", "stddev", "stdev", "var", "variance", "mask", "msk", "qa", "quality", "ndvi", "ndwi", "evi", "ratio",
@@ -74,7 +79,7 @@ _NUMBER = re.compile(r"(?:band|channel)?[ _.-]*0*(\d{1,2}|8a)", re.IGNORECASE)
 _PREFIX = re.compile(r"^(?:band|channel)[ _]*\d+\s*[-:=(]\s*(?=[a-z])|sentinel[ _-]?2(?!\d)")
 
 
-def canonical_band(text: str | None, *, numbers: bool = False) -> str | None:
+def canonical_band(text: str | None, *, numbers: bool = False, tail: bool = False) -> str | None:
     """Return the canonical name ("B01" ... "B12", "B8A", "VV", "VH") of a band name, or None when it is not one.
 
     Accepts "B1", "B01", "b8a", "B08 (842 nm)", "B08_10m", a file name's stem that holds one such code, the names of
@@ -85,6 +90,8 @@ def canonical_band(text: str | None, *, numbers: bool = False) -> str | None:
         text: what the file calls the band.
         numbers: take "Band 4" or "8A" for the number of a Sentinel-2 band. Otherwise it says a position in the file,
             not a wavelength, and is not accepted.
+        tail: take words at the end for the name, whatever stands before them that does not change their meaning, as
+            in "S2A_33UUU_20170216_0_L2A_red_edge_1".
     """
     # The micro sign and the Greek letter look alike.
     plain = (text or "").strip().lower().replace("\N{MICRO SIGN}", "u").replace("\N{GREEK SMALL LETTER MU}", "u")
@@ -96,7 +103,7 @@ def canonical_band(text: str | None, *, numbers: bool = False) -> str | None:
     words = [word for word in re.split(r"[^a-z0-9]+", _WAVELENGTH.sub(" ", _PREFIX.sub("", plain))) if word]
     if len(wavelengths) == 1 and not set(words) - _FILLERS:
         return next(iter(wavelengths))
-    name = _spoken(words)
+    name = _spoken(words) or (_spoken_last(words) if tail else None)
     # "B5 (865 nm)" is Landsat's near infrared, not Sentinel-2's B05.
     return name if not wavelengths or wavelengths == {name} else None
 
@@ -111,6 +118,22 @@ def _spoken(words: list[str]) -> str | None:
         found = {*names, *map(_numbered, codes)}
         return found.pop() if len(found) == 1 else None
     return _COMMON_NAMES.get("".join(word for word in words if word not in _FILLERS and not _SIZE.fullmatch(word)))
+
+
+def _spoken_last(words: list[str]) -> str | None:
+    """Return the band that the longest run of plain words at the end names."""
+    # A code such as B4 that was refused in the whole is refused for a reason.
+    if _DERIVED.intersection(words) or any(_CODE.fullmatch(word) for word in words):
+        return None
+    for start in range(1, len(words)):
+        if words[start - 1] not in _QUALIFIERS and (name := _spoken(words[start:])):
+            return name
+    return None
+
+
+def is_foreign(text: str) -> bool:
+    """Say whether a name is of another satellite that numbers its bands alike, such as Landsat's "SR_B4"."""
+    return bool(_FOREIGN.search(text.lower()))
 
 
 def band_at_wavelength(nanometres: float) -> str | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from affine import Affine
+from rasterio.warp import transform_bounds
 
 from ssl4eo.errors import InputError
 
@@ -93,6 +94,19 @@ class Grid:
             strict=True,
         )  # fmt: skip
         return min(xs), min(ys), max(xs), max(ys)
+
+    @property
+    def resolution(self) -> tuple[float, float]:
+        """Width and height of a pixel in units of `crs`, however the grid is turned."""
+        t = self.transform
+        return math.hypot(t.a, t.d), math.hypot(t.b, t.e)
+
+    def overlap(self, other: Grid) -> tuple[float, float, float, float] | None:
+        """Return what the boxes around this grid and another share (xmin, ymin, xmax, ymax in the other's CRS)."""
+        west, south, east, north = transform_bounds(self.crs, other.crs, *self.bounds)
+        xmin, ymin, xmax, ymax = other.bounds
+        common = max(west, xmin), max(south, ymin), min(east, xmax), min(north, ymax)
+        return common if common[0] < common[2] and common[1] < common[3] else None
 
     def subgrid(self, window: Window) -> Grid:
         """Return the grid of a window of this one."""

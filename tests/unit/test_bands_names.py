@@ -66,9 +66,10 @@ def test_every_band_keeps_its_name_however_it_is_written(name: str, form: str, l
     assert canonical_band(text) == name
 
 
-@given(st.text(max_size=30))
+@given(st.text(max_size=30) | st.lists(st.sampled_from(["red", "infra", "edge", "1", "b4", "B8A", "s2"])).map("_".join))
 def test_any_text_is_a_known_band_or_none(text: str) -> None:
-    assert canonical_band(text) in (*S2_BANDS, *S1_BANDS, None)
+    for tail in (False, True):
+        assert canonical_band(text, tail=tail) in (*S2_BANDS, *S1_BANDS, None)
 
 
 def test_every_band_has_a_ground_sampling_distance() -> None:

@@ -202,8 +202,10 @@ def test_what_cannot_be_added_leaves_nothing(folder: Path, tmp_path: Path) -> No
         tmp_path / "far.tif", landscape(2).astype(np.float32) / -100, ("VV", "VH"),
         transform=Affine.translation(90000, 0) @ ORIGIN, unit="db",
     )  # fmt: skip
+    unnamed = write_raster(tmp_path / "unnamed.tif", landscape(2), (None, None))
     cases = [
-        ([Addition(RADAR)], "s2.tif.* Sentinel-1|s2.tif lacks VV"),
+        ([Addition(RADAR)], rf"takes Sentinel-1, .*s2\.tif is not; name its image: --add {RADAR}=RADAR\.tif"),
+        ([Addition(RADAR, unnamed)], "--bands .*, or write it with `ssl4eo harmonise` and add the result"),
         ([Addition(RADAR, far)], r"far\.tif does not reach the extent .*; add an image of the same place"),
         ([Addition(BUNDLED)], "named twice"),
         ([Addition("x")], "no encoder 'x'"),
@@ -217,7 +219,7 @@ def test_what_cannot_be_added_leaves_nothing(folder: Path, tmp_path: Path) -> No
     # The radar scene ends left of this part.
     with pytest.raises(InputError, match="does not reach the extent"):
         encode(folder / "s2.tif", tmp_path / "set", add=[Addition(RADAR, folder / "s1.tif")], window=(225, 0, 15, 90))
-    assert [path.name for path in tmp_path.iterdir()] == ["far.tif"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["far.tif", "unnamed.tif"]
 
 
 def test_radar_pixels_against_plain_loops() -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
 from affine import Affine
 from pydantic import TypeAdapter
 from rasterio.enums import ColorInterp
@@ -117,11 +118,41 @@ def test_pixels_of_20_m_are_brought_to_10(tmp_path: Path) -> None:
     assert reflectance.mean() == pytest.approx(landscape(13, 50, 40)[3].mean() / 10000, rel=0.01)
 
 
+@pytest.mark.parametrize("turn", [0, 30, 90, 180])
+def test_pixels_of_20_m_that_lie_turned_are_brought_to_10(tmp_path: Path, turn: float) -> None:
+    place = ORIGIN @ Affine.rotation(turn) @ Affine.scale(2)
+    values = np.full((2, 30, 40), 1500, np.uint16)
+    source = write_raster(tmp_path / "s.tif", values, ["B11", "B12"], transform=place, scale="0.0001", offset="0")
+    result = harmonise(source, tmp_path / "out.tif")
+    assert (result["width"], result["height"]) == (80, 60)
+    np.testing.assert_allclose(result["resolution"], [10, 10])
+    np.testing.assert_allclose(inspect(tmp_path / "out.tif").bounds, inspect(source).bounds)
+    with rasterio.open(tmp_path / "out.tif") as dataset:
+        assert (dataset.read() == 1500).all()
+
+
+def test_feet_become_metres_and_degrees_stay(tmp_path: Path) -> None:
+    feet = Affine(65.617, 0, 1_000_000, 0, -65.617, 200_000)
+    source = write_raster(
+        tmp_path / "feet.tif", landscape(2, 30, 40), ["B11", "B12"], crs="EPSG:2263", transform=feet, scale="0.0001"
+    )
+    result = harmonise(source, tmp_path / "out.tif", offset=0)
+    assert (result["width"], result["height"]) == (80, 60)
+    np.testing.assert_allclose(result["resolution"], [32.8083, 32.8083], rtol=1e-5)
+    degrees = Affine(2e-4, 0, 13, 0, -2e-4, 52)
+    source = write_raster(
+        tmp_path / "degrees.tif", landscape(2, 30, 40), ["B11", "B12"], crs="EPSG:4326", transform=degrees,
+        scale="0.0001",
+    )  # fmt: skip
+    result = harmonise(source, tmp_path / "out.tif", offset=0)
+    assert (result["width"], result["height"], result["resolution"]) == (40, 30, [2e-4, 2e-4])
+
+
 def test_bands_without_a_name_are_left_out_aloud(tmp_path: Path) -> None:
     source = write_raster(tmp_path / "s.tif", landscape(4), ["B02", None, "B04", None], scale="0.0001", offset="0")
     result = harmonise(source, tmp_path / "out.tif")
     assert result["bands"] == ["B02", "B04"]
-    assert "Left out for want of a known name: band 2, 4." in result["warnings"]
+    assert "Left out for want of a known name or of content: band 2, 4." in result["warnings"]
 
 
 def test_what_cannot_be_harmonised_is_said_and_leaves_nothing(tmp_path: Path) -> None:
@@ -130,11 +161,19 @@ def test_what_cannot_be_harmonised_is_said_and_leaves_nothing(tmp_path: Path) ->
     folder = tmp_path / "bands"
     folder.mkdir()
     write_raster(folder / "B02.tif", landscape(1, 40, 40), [None], scale="0.0001", offset="0")
-    before = sorted(tmp_path.rglob("*"))
+    pointer = tmp_path / "pointer.vrt"
+    rasterio.shutil.copy(good, pointer, driver="VRT")
+    never_both = landscape(2, 40, 40)
+    never_both[0, :20] = never_both[1, 20:] = 0
+    half = write_raster(tmp_path / "half.tif", never_both, ["B02", "B03"], scale="0.0001", offset="0")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     for scene, out, words in (
         (photo, tmp_path / "o.tif", "like a photo"),
         (good, tmp_path / "o.png", r"o\.png is written as a GeoTIFF; give it a name that ends in \.tif"),
-        (good, good, r"s\.tif is the scene itself; give"),
+        (good, good, r"s\.tif is the scene itself or a part of it; give"),
+        (pointer, good, r"s\.tif is the scene itself or a part of it; give"),
+        (folder, folder / "B02.tif", r"B02\.tif is the scene itself or a part of it; give"),
+        (half, tmp_path / "o.tif", r"half\.tif holds no pixel that is valid in all of B02, B03; say which value"),
         (good, tmp_path / "no" / "o.tif", "no does not exist; create"),
         (folder, folder / "o.tif", r"o\.tif would lie among the bands of .*bands; write it to another folder"),
         (tmp_path / "gone.tif", tmp_path / "o.tif", r"gone\.tif does not exist"),
@@ -144,7 +183,7 @@ def test_what_cannot_be_harmonised_is_said_and_leaves_nothing(tmp_path: Path) ->
     (tmp_path / "d.tif").mkdir()
     with pytest.raises(InputError, match=r"d\.tif is a folder; name a file in it"):
         harmonise(good, tmp_path / "d.tif")
-    assert sorted(tmp_path.rglob("*")) == sorted([*before, tmp_path / "d.tif"])
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.parametrize("stop_at", ["Writing", "Checking", "Done"])

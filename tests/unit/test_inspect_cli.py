@@ -12,6 +12,7 @@ from scene_files import write_raster
 from spectra_files import backscatter, numbers
 from ssl4eo.bands import S2_BANDS
 from ssl4eo.cli import main
+from ssl4eo.cli.output import print_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +43,23 @@ def test_the_text_says_how_sure_each_finding_is(tmp_path: Path) -> None:
     assert lines["values"] == ["reflectance", "=", "(DN", "-1000)", "/", "10000"]
     assert lines["quantification"][:2] == ["read", "certain"]
     assert "\nWarning: The darkest cirrus values (B10) are near 1006: " in text
+
+
+def test_an_unknown_image_has_unknown_values(tmp_path: Path) -> None:
+    assert "values  unknown\n" in run(write_raster(tmp_path / "s.tif", numbers(["B02", "B03", "B04"]), [None] * 3))
+
+
+@pytest.mark.parametrize("option", ["--offset=nan", "--offset=inf", "--nodata=inf"])
+def test_numbers_that_are_none_are_refused(tmp_path: Path, option: str) -> None:
+    path = write_raster(tmp_path / "s.tif", numbers())
+    outcome = CliRunner().invoke(main, ["inspect", str(path), option])
+    assert (outcome.exit_code, outcome.stdout) == (2, "")
+    assert "is no finite number" in outcome.stderr
+
+
+def test_json_has_no_nan(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"a": [1.5, float("nan")], "b": {"c": float("-inf")}, "d": (2, "x")})
+    assert capsys.readouterr().out == '{"a": [1.5, null], "b": {"c": null}, "d": [2, "x"]}\n'
 
 
 @pytest.mark.parametrize(

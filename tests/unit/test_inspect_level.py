@@ -10,6 +10,7 @@ from scene_files import write_raster
 from spectra_files import numbers
 from ssl4eo.bands import S2_BANDS
 from ssl4eo.scenes import inspect
+from ssl4eo.scenes.info import plan_bands
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,6 +57,24 @@ def test_levels_in_names(tmp_path: Path, path: str, level: str | None) -> None:
 @pytest.mark.parametrize(("names", "level"), [(S2_BANDS, "L1C"), (L2A, "L2A"), (FOUR, None)])
 def test_levels_from_the_bands(tmp_path: Path, names: tuple[str, ...], level: str | None) -> None:
     assert inspect(write_raster(tmp_path / "s.tif", numbers(names), names)).level == level
+
+
+def test_an_empty_cirrus_band_is_called_empty(tmp_path: Path) -> None:
+    values = numbers()
+    values[S2_BANDS.index("B10")] = 0
+    info = inspect(write_raster(tmp_path / "s.tif", values))
+    (level,) = (finding for finding in info.findings if finding.field == "level")
+    assert (info.level, level.because.startswith("Cirrus (B10) is there but empty")) == ("L2A", True)
+
+
+@pytest.mark.parametrize(("level", "warned"), [("L2A", True), ("L1C", False)])
+def test_an_image_of_another_level_is_said_once(tmp_path: Path, level: str, warned: bool) -> None:
+    info = inspect(write_raster(tmp_path / "s.tif", numbers(L2A), L2A), level=level)
+    warnings = plan_bands(info, S2_BANDS, "L1C").warnings
+    assert len(warnings) == 1
+    assert ("docs/missing-bands.md" in warnings[0]) is warned
+    assert "B10" in warnings[0]
+    assert plan_bands(info, ("B04", "B03", "B02"), "L1C").warnings == (warnings if warned else ())
 
 
 def test_contradictions_are_said(tmp_path: Path) -> None:

@@ -61,6 +61,41 @@ def test_one_text_for_all_bands_says_nothing(tmp_path: Path) -> None:
     assert "have no names" in info.needs[0]
 
 
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["HH", "HV"], "are HH and HV; use an image of VV and VH"),
+        (["SR_QA", *[f"SR_B{i}" for i in range(1, 13)]], "are called SR_QA, SR_B1, SR_B2, SR_B3 ..., as no bands"),
+        ([f"SR_B{i}" for i in range(1, 14)], "are called SR_B1"),
+        ([None, "elevation", *[None] * 10], "are called elevation, as no bands"),
+        (["elevation"], "is called elevation, which is no band"),
+    ],
+)
+def test_foreign_names_are_asked_about_by_name(tmp_path: Path, names: list[str | None], words: str) -> None:
+    values = backscatter() if len(names) == 2 else numbers([b for b in S2_BANDS if b != "B10" or len(names) == 13])
+    info = inspect(write_raster(tmp_path / "s.tif", values[: len(names)], names))
+    assert (info.sensor, info.bands) == (None, (None,) * len(names))
+    assert words in info.needs[0]
+    assert "no name" not in info.needs[0]
+
+
+def test_foreign_names_of_lists_tags_and_files_are_asked_about(tmp_path: Path) -> None:
+    listed = write_raster(tmp_path / "l.tif", backscatter(), [None] * 2, band_names="HH,HV")
+    tagged = write_raster(tmp_path / "t.tif", backscatter(), [None] * 2)
+    with rasterio.open(tagged, "r+") as dataset:
+        dataset.update_tags(1, name="HH")
+    (tmp_path / "files").mkdir()
+    for name, value in zip(("a_hh", "a_hv"), backscatter(), strict=True):
+        write_raster(tmp_path / "files" / f"{name}.tif", value[None], [None])
+    assert [inspect(path).sensor for path in (listed, tagged, tmp_path / "files")] == [None] * 3
+
+
+@pytest.mark.parametrize("text", ["{}", "Band {}", "layer.{}", "stack_{}", "x", "Gray"])
+def test_numbers_and_one_text_for_all_leave_the_order_to_the_values(tmp_path: Path, text: str) -> None:
+    path = write_raster(tmp_path / "s.tif", numbers(), [text.format(i) for i in range(1, 14)])
+    assert inspect(path).bands == S2_BANDS
+
+
 def test_wavelengths_and_lists_in_the_metadata(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "wave.tif", numbers(["B04", "B08"]), [None] * 2)
     with rasterio.open(path, "r+") as dataset:
@@ -80,6 +115,45 @@ def test_the_name_of_a_file_with_one_band(tmp_path: Path, file: str, name: str |
     info = inspect(write_raster(tmp_path / file, numbers(["B08"]), [None]))
     assert info.bands == (name,)
     assert bool(info.needs) is (name is None)
+
+
+@pytest.mark.parametrize(
+    ("descriptions", "sure"),
+    [(["blue", None, None], "likely"), ([None, "Gray", "red"], "likely"), (["Band 1"] * 3, "likely"),
+     (["B2", "B3", "B4"], "certain"), (["Band 2", None, "Band 9"], "likely")],
+)  # fmt: skip
+def test_each_file_of_a_folder_is_called_by_what_speaks_of_it(
+    tmp_path: Path, descriptions: list[str | None], sure: str
+) -> None:
+    for name, description in zip(("B02", "B03", "B04"), descriptions, strict=True):
+        write_raster(tmp_path / f"{name}.tif", numbers([name]), [description])
+    info = inspect(tmp_path)
+    assert (info.bands, info.needs, info.named) == (("B02", "B03", "B04"), (), True)
+    assert how(info, "bands") == ("read", sure)
+
+
+def test_what_a_file_describes_as_something_else_is_not_called_otherwise(tmp_path: Path) -> None:
+    path = write_raster(tmp_path / "s.tif", numbers(["B02", "B03", "B04", "B08"]), ["B02", "B03_std", None, None])
+    with rasterio.open(path, "r+") as dataset:
+        for number, wavelength in enumerate(("560", "490", "842"), start=2):
+            dataset.update_tags(number, wavelength=wavelength)
+    info = inspect(path)
+    assert (info.bands, info.needs) == (("B02", None, None, "B08"), ())
+    with rasterio.open(path, "r+") as dataset:
+        dataset.update_tags(3, wavelength="665")
+    info = inspect(path)
+    assert (info.bands, info.needs) == (("B02", None, "B04", "B08"), ())
+    assert how(info, "bands") == ("read", "likely")
+
+
+def test_a_guess_is_told_only_when_all_of_it_is(tmp_path: Path) -> None:
+    path = write_raster(tmp_path / "s.tif", numbers(), [None] * 13)
+    part = inspect(path, bands={1: "B01"})
+    assert (part.bands, part.named, how(part, "bands")) == (S2_BANDS, False, ("inferred", "likely"))
+    assert how(part, "sensor") == ("inferred", "likely")
+    assert any("have no names" in warning for warning in part.warnings)
+    whole = inspect(path, bands=dict(enumerate(S2_BANDS, start=1)))
+    assert (whole.bands, whole.named, how(whole, "bands")) == (S2_BANDS, True, ("told", "certain"))
 
 
 def test_bands_that_are_no_reflectance_are_left_aside(tmp_path: Path) -> None:

@@ -55,6 +55,33 @@ def test_the_names_tell_the_unit(tmp_path: Path, names: list[str], values: Any, 
     assert info.warnings == info.needs == ()
 
 
+def test_db_in_a_name_needs_values_below_zero(tmp_path: Path) -> None:
+    power = inspect(write_raster(tmp_path / "S1_DB_2020.tif", POWER, S1_BANDS))
+    assert power.unit == "linear"
+    assert any("--unit db" in warning for warning in power.warnings)
+    decibels = inspect(write_raster(tmp_path / "S1_dB_2021.tif", DB, S1_BANDS))
+    assert decibels.unit == "db"
+    assert not any("--unit db" in warning for warning in decibels.warnings)
+
+
+def test_a_scale_of_1_calibrates_nothing(tmp_path: Path) -> None:
+    stored = np.rint(AMPLITUDE * 500).astype(np.uint16)
+    assert inspect(write_raster(tmp_path / "s.tif", stored, S1_BANDS, scale_factor="1.0")).needs
+
+
+def test_whole_numbers_of_power_are_not_squared(tmp_path: Path) -> None:
+    path = write_raster(tmp_path / "s.tif", np.rint(POWER * 5000).astype(np.uint16), S1_BANDS)
+    assert inspect(path).needs[0].endswith("sigma0 = (DN * scale)^2.")
+    assert inspect(path, unit="linear").needs[0].endswith("sigma0 = DN * scale.")
+
+
+def test_what_is_told_of_unnamed_bands_waits_for_their_names(tmp_path: Path) -> None:
+    path = write_raster(tmp_path / "s.tif", POWER, [None, None])
+    info = inspect(path, unit="db", level="GRD")
+    assert (info.sensor, info.level) == (None, None)
+    assert "have no names" in info.needs[0]
+
+
 def test_uncalibrated_amplitudes_need_their_scale(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "s.tif", np.rint(AMPLITUDE * 500).astype(np.uint16), S1_BANDS)
     info = inspect(path)
@@ -74,6 +101,26 @@ def test_what_is_unlike_backscatter_is_said(tmp_path: Path) -> None:
     assert any("VH" in w and "brighter than VV" in w for w in swapped.warnings)
     shifted = inspect(write_raster(tmp_path / "b.tif", DB - 30, S1_BANDS))
     assert sum("unlike land or water" in w for w in shifted.warnings) == 2
+
+
+@pytest.mark.parametrize("unit", ["linear", "amplitude"])
+def test_powers_below_zero_are_said(tmp_path: Path, unit: str) -> None:
+    path = write_raster(tmp_path / "s.tif", DB, S1_BANDS)
+    warnings = inspect(path, unit=unit).warnings
+    assert sum("power and amplitude are positive" in warning and "--unit db" in warning for warning in warnings) == 2
+    assert not any("positive" in warning for warning in inspect(path).warnings)
+
+
+@pytest.mark.parametrize("offset", [np.nan, np.inf])
+def test_the_offset_of_radar_is_a_number(tmp_path: Path, offset: float) -> None:
+    with pytest.raises(InputError, match="no finite number"):
+        inspect(write_raster(tmp_path / "s.tif", DB, S1_BANDS), offset=offset)
+
+
+def test_terrain_corrected_radar_is_said_for_an_encoder_of_the_other(tmp_path: Path) -> None:
+    path = write_raster(tmp_path / "s.tif", DB, S1_BANDS)
+    assert "gamma0 (RTC)" in plan_bands(inspect(path, level="RTC"), S1_BANDS, "GRD").warnings[0]
+    assert plan_bands(inspect(path, level="GRD"), S1_BANDS, "GRD").warnings == ()
 
 
 def test_what_is_told_of_radar(tmp_path: Path) -> None:

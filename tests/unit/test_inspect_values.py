@@ -45,6 +45,35 @@ def test_a_scale_that_vegetation_contradicts_is_kept_and_said(tmp_path: Path) ->
     assert "--scale 0.0001" in info.warnings[0]
 
 
+@pytest.mark.parametrize("stored", [np.uint16, np.float32])
+@pytest.mark.parametrize("covers", [("forest", "water"), ("soil", "water")])
+def test_a_scale_of_1_and_its_offset_of_0_say_nothing_of_large_numbers(
+    tmp_path: Path, stored: Any, covers: tuple[str, ...]
+) -> None:
+    values = numbers(TEN, 1000, covers=covers).astype(stored)
+    info = inspect(write_raster(tmp_path / "s.tif", values, TEN, scale_factor="1.0", add_offset="0.0"))
+    assert (info.quantification, info.offset, info.unit) == (10000, -1000, "dn")
+    assert any("+1000" in warning for warning in info.warnings)
+
+
+def test_a_scale_of_1_is_that_of_reflectance(tmp_path: Path) -> None:
+    values = reflectances(TEN).astype(np.float32)
+    info = inspect(write_raster(tmp_path / "s.tif", values, TEN, scale_factor="1.0", add_offset="0.0"))
+    assert (info.quantification, info.offset, info.unit, info.warnings) == (1, 0, "reflectance", ())
+    assert {f.field for f in info.findings if f.confidence == "certain"} >= {"quantification", "offset"}
+
+
+def test_the_unit_reflectance_means_the_values_as_they_stand(tmp_path: Path) -> None:
+    stretched = write_raster(tmp_path / "a.tif", (reflectances(TEN) * 100).astype(np.float32), TEN)
+    info = inspect(stretched, unit="reflectance")
+    assert (info.quantification, info.unit) == (1, "reflectance")
+    assert inspect(stretched, unit="reflectance", scale=1).quantification == 1
+    with pytest.raises(InputError, match=r"reflectance and the scale 0\.01 contradict"):
+        inspect(stretched, unit="reflectance", scale=0.01)
+    with pytest.raises(InputError, match="holds whole numbers, which are no reflectance"):
+        inspect(write_raster(tmp_path / "b.tif", numbers(TEN), TEN), unit="reflectance")
+
+
 def test_scale_and_offset_of_the_bands(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "s.tif", numbers(TEN, 1000), TEN)
     with rasterio.open(path, "r+") as dataset:
@@ -58,73 +87,6 @@ def test_eight_bit_bands_need_the_reflectance_or_its_scale(tmp_path: Path) -> No
     assert "stretched for the eye" in inspect(path).needs[0]
     told = inspect(path, scale=255)
     assert (told.quantification, told.needs) == (255, ())
-
-
-@pytest.mark.parametrize("scale", [1.0, 1000.0, 10000.0])
-@pytest.mark.parametrize("left_in", [False, True])
-def test_cirrus_decides_the_offset_whatever_the_scale(tmp_path: Path, scale: float, left_in: bool) -> None:
-    values = (reflectances() + 0.1 * left_in) * scale
-    values = values.astype(np.float32) if scale == 1 else np.rint(values).astype(np.uint16)
-    info = inspect(write_raster(tmp_path / "s.tif", values, scale=str(1 / scale)))
-    assert info.offset == pytest.approx(-0.1 * scale if left_in else 0)
-
-
-@pytest.mark.parametrize(
-    ("offset", "covers", "found", "words"),
-    [
-        (0, ("forest", "soil"), 0, None),
-        (1000, ("forest", "field", "water"), -1000, "seems to be in the file"),
-        (1000, ("field", "field"), 0, "No pixel is dark enough"),
-        (1500, ("soil", "soil"), 0, "No pixel is dark enough"),
-        (600, ("soil", "soil"), 0, "No pixel is dark enough"),
-    ],
-)
-def test_without_cirrus_the_darkest_pixels_decide(
-    tmp_path: Path, offset: int, covers: tuple[str, ...], found: int, words: str | None
-) -> None:
-    info = inspect(write_raster(tmp_path / "s.tif", numbers(L2A, offset, covers=covers), L2A, scale="0.0001"))
-    assert info.offset == found
-    assert [w for w in info.warnings if "+1000" in w] == [w for w in info.warnings if words and words in w]
-    assert len(info.warnings) == (words is not None)
-
-
-@pytest.mark.parametrize(
-    ("product", "offset", "names", "found", "warned"),
-    [
-        ("S2A_MSIL2A_20220301T102101_N0400_R065_T33UUU_20220301T140000", 1000, L2A, -1000, False),
-        ("S2A_MSIL2A_20220301T102101_N0510_R065_T33UUU_20220301T140000", 0, L2A, 0, True),
-        ("S2A_MSIL2A_20170216T102101_N0204_R065_T33UUU_20170216T102204", 0, L2A, 0, False),
-        ("S2A_MSIL1C_20220301T102101_N0400_R065_T33UUU_20220301T140000", 1000, S2_BANDS, -1000, False),
-        ("S2A_MSIL1C_20220301T102101_N0400_R065_T33UUU_20220301T140000", 0, S2_BANDS, 0, True),
-        ("S2A_MSIL1C_20170216T102101_N0204_R065_T33UUU_20170216T102204", 1000, S2_BANDS, -1000, True),
-    ],
-)
-def test_the_baseline_in_the_name_and_the_values_against_it(
-    tmp_path: Path, product: str, offset: int, names: tuple[str, ...], found: int, warned: bool
-) -> None:
-    info = inspect(write_raster(tmp_path / f"{product}.tif", numbers(names, offset), names))
-    assert info.offset == found
-    assert any("baseline" in warning for warning in info.warnings) is warned
-
-
-@pytest.mark.parametrize(
-    ("offset", "tags", "words"),
-    [(0, {"offset": "-1000"}, "--offset 0"), (1000, {"offset": "0"}, "--offset -1000"),
-     (1000, {"boa_add_offset": "-1000"}, None), (0, {"offset": "0"}, None)],
-)  # fmt: skip
-def test_a_written_offset_is_kept_and_its_doubts_are_said(
-    tmp_path: Path, offset: int, tags: dict[str, str], words: str | None
-) -> None:
-    info = inspect(write_raster(tmp_path / "s.tif", numbers(offset=offset), scale="0.0001", **tags))
-    assert info.offset == float(next(iter(tags.values())))
-    assert [words in warning for warning in info.warnings if words] == ([True] if words else [])
-    assert len(info.warnings) == (words is not None)
-
-
-def test_a_harmonised_image_says_so_in_its_name(tmp_path: Path) -> None:
-    values = numbers(L2A, 600, covers=("field", "soil"))
-    info = inspect(write_raster(tmp_path / "COPERNICUS_S2_SR_HARMONIZED.tif", values, L2A, scale="0.0001"))
-    assert (info.offset, info.level, info.warnings) == (0, "L2A", ())
 
 
 @pytest.mark.parametrize(
@@ -155,9 +117,38 @@ def test_what_is_told_wins_and_is_said_to_be_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("shift", "overrule", "words"),
+    [
+        (0, {"offset": -30000}, "No reflectance is above 0"),
+        (0, {"offset": 200000}, "Reflectances up to 20"),
+        (0, {"scale": 1}, "Reflectances up to "),
+        (-3000, {"scale": 0.0001}, "are below 0 (median "),
+        (0, {"scale": 0.0001, "offset": 0}, None),
+    ],
+)
+def test_what_is_no_reflectance_is_said(tmp_path: Path, shift: int, overrule: Any, words: str | None) -> None:
+    values = numbers().astype(np.int16) + np.int16(shift)
+    info = inspect(write_raster(tmp_path / "s.tif", values), **overrule)
+    assert [w for w in info.warnings if "eflectance" in w] == [w for w in info.warnings if words and words in w]
+    assert any(words in w for w in info.warnings) if words else info.warnings == ()
+    assert info.offset == overrule.get("offset", 0)
+
+
+def test_an_image_without_a_valid_pixel_is_said_to_be_one(tmp_path: Path) -> None:
+    values = np.zeros((13, 600, 600), np.uint16)
+    empty = inspect(write_raster(tmp_path / "a.tif", values))
+    assert any("No pixel is valid" in warning for warning in empty.warnings)
+    assert empty.level is None
+    # A preview misses these, and the whole image is looked at.
+    values[:, 301, 301:303] = 800
+    assert not any("No pixel" in warning for warning in inspect(write_raster(tmp_path / "b.tif", values)).warnings)
+
+
+@pytest.mark.parametrize(
     ("overrule", "words"),
     [({"scale": -1}, "scale -1 is not positive"), ({"level": "GRD"}, "'GRD' is no level of S2; use L1C or L2A"),
-     ({"unit": "db"}, "'db' is no unit of a Sentinel-2 image")],
+     ({"unit": "db"}, "'db' is no unit of a Sentinel-2 image"), ({"offset": np.nan}, "offset nan is no finite number"),
+     ({"offset": np.inf}, "offset inf is no finite number"), ({"nodata": -np.inf}, "nodata value -inf is no finite")],
 )  # fmt: skip
 def test_what_makes_no_sense_is_refused(tmp_path: Path, overrule: Any, words: str) -> None:
     with pytest.raises(InputError, match=words):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import shutil
 import sys
 import time
@@ -22,8 +23,16 @@ _REDRAW_SECONDS = 0.1
 
 
 def print_json(result: dict[str, Any]) -> None:
-    """Print one JSON object on one line."""
-    click.echo(json.dumps(result, ensure_ascii=False))
+    """Print one JSON object on one line; what is no finite number becomes null, for JSON has no NaN."""
+    click.echo(json.dumps(_finite(result), ensure_ascii=False, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def print_table(rows: Sequence[Sequence[str]]) -> None:
@@ -42,7 +51,7 @@ def quiet_stdout() -> Iterator[None]:
 
 @contextlib.contextmanager
 def terminal_progress(*, as_json: bool) -> Iterator[Progress]:
-    """Yield a progress: one line that is drawn over on a terminal, a line per tenth elsewhere, none with --json."""
+    """Yield a progress: a line drawn over on a terminal, a line per tenth and wait elsewhere, none with --json."""
     if sys.stderr.isatty():
         line = _Line()
         try:
@@ -82,13 +91,16 @@ class _Line:
 
 
 class _Tenths:
-    """A line for each tenth of the work, for logs."""
+    """A line for each tenth of the work and for each wait, for logs."""
 
     def __init__(self) -> None:
         self._tenth = -1
+        self._waiting = False
 
     def report(self, fraction: float, message: str = "") -> None:
         tenth = int(fraction * 10)
-        if tenth > self._tenth:
-            self._tenth = tenth
+        waiting = message.startswith("Waiting") if message else self._waiting
+        begins, self._waiting = waiting and not self._waiting, waiting
+        if tenth > self._tenth or begins:
+            self._tenth = max(tenth, self._tenth)
             click.echo(f"{fraction:4.0%}  {message}".rstrip(), err=True)

@@ -55,6 +55,8 @@ def inspect_command(scene: str, as_json: bool, **overrules: Any) -> None:
 
 def _values(info: SceneInfo) -> str:
     """Return what makes the unit that encoders take of a stored value."""
+    if info.sensor is None:
+        return "unknown"
     stored = f"(DN {info.offset:+g})" if info.offset else "DN"
     divided = stored if info.quantification == 1 else f"{stored} / {info.quantification:g}"
     if info.sensor != "S1":

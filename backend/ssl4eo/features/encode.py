@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rasterio.warp import transform_bounds
-
 from ssl4eo.encoders.cards import DEFAULT_ENCODER, get_card
 from ssl4eo.encoders.weights import require
 from ssl4eo.errors import InputError
@@ -164,7 +162,16 @@ class _Scenes:
             if same_file and addition.told in ({}, known.told):
                 return number, scene
         _check_overlap(path, self._grid.subgrid(self.extent))
-        placed = self._stack.enter_context(open_scene(path, grid=self._grid, **addition.overrules))
+        try:
+            placed = self._stack.enter_context(open_scene(path, grid=self._grid, **addition.overrules))
+        except InputError as error:
+            # The options of the command line are those of the first scene.
+            sentence = str(error)
+            if "--" not in sentence:
+                raise
+            raise InputError(
+                f"{sentence.removesuffix('.')}, or write it with `ssl4eo harmonise` and add the result."
+            ) from error
         self._opened.append((addition, placed))
         return len(self._opened) - 1, placed
 
@@ -175,9 +182,7 @@ def _check_overlap(path: str, area: Grid) -> None:
     if own.crs is None:
         # Opening it as a scene says so.
         return
-    west, south, east, north = transform_bounds(own.crs, area.crs, *own.bounds)
-    xmin, ymin, xmax, ymax = area.bounds
-    if not (west < xmax and east > xmin and south < ymax and north > ymin):
+    if own.overlap(area) is None:
         raise InputError(
             f"{path} does not reach the extent that is encoded "
             f"({', '.join(f'{value:.10g}' for value in area.bounds)}); add an image of the same place."
@@ -191,6 +196,11 @@ def _plan(scenes: _Scenes, additions: Sequence[Addition]) -> list[Run]:
     for addition in additions:
         card = get_card(addition.encoder)
         number, scene = scenes.of(addition)
+        if addition.scene is None and runs and scene.info.sensor not in (None, card.sensor):
+            raise InputError(
+                f"{card.id} takes Sentinel-{card.sensor[1]}, which {scene.info.path} is not; name its image: "
+                f"--add {card.id}={'RADAR' if card.sensor == 'S1' else 'OPTICAL'}.tif."
+            )
         if any((run.card, run.number) == (card, number) for run in runs):
             raise InputError(f"{card.id} is named twice for {scene.info.path}; name it once.")
         first = sum(run.count for run in runs)

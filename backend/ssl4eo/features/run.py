@@ -84,7 +84,7 @@ class Run:
             InputError: when the scene lacks what the encoder needs.
         """
         self.scene, self.number, self.card, self.extent, self.first = scene, number, card, extent, first
-        self.plan = plan_bands(scene.info, card.bands)
+        self.plan = plan_bands(scene.info, card.bands, card.level)
         self.bands = pixel_bands(scene.info.bands) if pixels else []
         self.tiles = list(tiles(extent, tile_side(card.shape)))
         # Per level None for the pixels, else the number of the network's stage or block.
@@ -136,14 +136,21 @@ class Run:
         found = 0
         for tile in _spread(self.tiles):
             progress(found / _SAMPLE_TILES, "Looking at the scene")
-            encoded = self._encoded[tile] = self._encode(encoder, tile)
+            encoded = self._encode(encoder, tile)
             if encoded is None:
+                self._encoded[tile] = None
                 continue
-            for sample, grid, (cells, values) in zip(samples, self._grids, encoded, strict=True):
-                common = grid.window.intersect(cells)
-                if common is not None:
-                    sample.append(_valid_cells(values, cells, common, rng))
-            found += bool(len(samples[0][-1]))
+            drawn = [
+                _valid_cells(values, cells, grid.window, rng)
+                for grid, (cells, values) in zip(self._grids, encoded, strict=True)
+            ]
+            if not len(drawn[0]):
+                # The pixels may lack a band that the encoder does without. There may be many such tiles: none is kept.
+                continue
+            self._encoded[tile] = encoded
+            for sample, rows in zip(samples, drawn, strict=True):
+                sample.append(rows)
+            found += 1
             if found == _SAMPLE_TILES:
                 break
         if not found:
@@ -205,7 +212,10 @@ def _spread(items: list[Window]) -> Iterator[Window]:
 def _valid_cells(
     values: NDArray[np.float32], cells: Window, wanted: Window, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    rows, cols = wanted.shift(-cells.col, -cells.row).slices
+    common = wanted.intersect(cells)
+    if common is None:
+        return np.empty((0, len(values)), np.float32)
+    rows, cols = common.shift(-cells.col, -cells.row).slices
     flat = values[:, rows, cols].reshape(len(values), -1).T
     flat = flat[np.isfinite(flat[:, 0])]
     chosen = rng.permutation(len(flat))[:_CELLS_PER_TILE]

@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import re
 import zipfile
+import zlib
+from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from ssl4eo.bands import canonical_band
 from ssl4eo.errors import InputError
@@ -28,12 +31,15 @@ _PLACES = (
 # Files beside the bands that are pictures, masks or other products: ESA's names, then those of catalogues.
 _NO_BANDS = frozenset({
     "TCI", "SCL", "AOT", "WVP", "PVI", "CLD", "SNW", "CLDPRB", "SNWPRB", "MSK", "CLASSI", "DETFOO", "QUALIT", "QA10",
-    "QA20", "QA60", "VISUAL", "PREVIEW", "THUMBNAIL", "BROWSE", "OVERVIEW", "QUICKLOOK", "CLOUD", "SNOW", "MASK",
+    "QA20", "QA60", "PREVIEW", "THUMBNAIL", "BROWSE", "OVERVIEW", "QUICKLOOK", "MASK",
 })  # fmt: skip
+# The same where the name tells no band: "cloud_free_B02" is one.
+_HARDLY_BANDS = frozenset({"VISUAL", "CLOUD", "SNOW"})
 # A SAFE product of level 2A holds 35 band files; a folder of many more is an archive of scenes.
 _MOST_FILES = 60
 _WORDS = re.compile(r"[^A-Za-z0-9]+")
-_CODE = re.compile(r"(?<![A-Za-z])b\d", re.IGNORECASE)
+# ESA's metadata of a product are 0.1 MB; ten times that is no such file.
+_MOST_METADATA = 1_000_000
 # Fields of MTD_MSIL1C.xml and MTD_MSIL2A.xml, and the tags that they become.
 _PRODUCT_FIELDS = {
     "PROCESSING_LEVEL": "processing_level",
@@ -77,15 +83,7 @@ def band_files(path: str) -> list[str]:
 
 def band_of_file(name: str) -> str | None:
     """Return the band that a file's name tells, as in "T33UUU_20170216T102101_B8A_20m.jp2", or None."""
-    stem = PurePosixPath(name.replace("\\", "/")).stem
-    band = canonical_band(stem)
-    # A code such as B4 that was refused here is refused for a reason.
-    if band is not None or _CODE.search(stem):
-        return band
-    # Words name a band only at the end: "S2A_33UUU_20170216_0_L2A_red_edge_1".
-    words = [word for word in _WORDS.split(stem) if not re.fullmatch(r"\d+m", word, re.IGNORECASE)]
-    tails = ("_".join(words[-length:]) for length in (3, 2, 1))
-    return next((band for band in map(canonical_band, tails) if band), None)
+    return canonical_band(PurePosixPath(name.replace("\\", "/")).stem, tail=True)
 
 
 def product_tags(path: str) -> dict[str, str]:
@@ -98,7 +96,7 @@ def product_tags(path: str) -> dict[str, str]:
     text = _text(root, names[0]) if names else ""
     tags: dict[str, str] = {}
     for field, tag in _PRODUCT_FIELDS.items():
-        values = set(re.findall(rf"<{field}\b[^>]*>\s*([^<]*?)\s*</{field}>", text))
+        values = {value.strip() for value in re.findall(rf"<{field}\b[^<>]*>([^<]*)</{field}>", text)}
         if len(values) == 1:
             tags[tag] = values.pop()
     if "date" in tags:
@@ -120,7 +118,9 @@ def _is_zip(path: str) -> bool:
 def _is_band(name: str) -> bool:
     file = PurePosixPath(name)
     words = set(_WORDS.split(file.stem.upper()))
-    return file.suffix.lower() in _SUFFIXES and not file.name.startswith(".") and not words & _NO_BANDS
+    if file.suffix.lower() not in _SUFFIXES or file.name.startswith(".") or words & _NO_BANDS:
+        return False
+    return not words & _HARDLY_BANDS or band_of_file(name) is not None
 
 
 def _listed(root: str, patterns: tuple[str, ...]) -> list[str]:
@@ -137,7 +137,19 @@ def _listed(root: str, patterns: tuple[str, ...]) -> list[str]:
 
 
 def _text(root: str, name: str) -> str:
-    if not _is_zip(root):
-        return Path(name).read_text("utf-8", errors="replace")
-    with zipfile.ZipFile(root) as archive:
-        return archive.read(name.partition("}/")[2]).decode("utf-8", errors="replace")
+    """Return the beginning of a text file, which may lie in a zip.
+
+    Raises:
+        InputError: when it cannot be read.
+    """
+    try:
+        with ExitStack() as stack:
+            if _is_zip(root):
+                archive = stack.enter_context(zipfile.ZipFile(root))
+                file: IO[bytes] = stack.enter_context(archive.open(name.partition("}/")[2]))
+            else:
+                file = stack.enter_context(Path(name).open("rb"))
+            return file.read(_MOST_METADATA).decode("utf-8", errors="replace")
+    # What zipfile raises of a damaged, an encrypted and an oddly packed member.
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
+        raise InputError(f"{name} cannot be read ({error}); fetch the product again.") from error

@@ -20,6 +20,7 @@ from ssl4eo.errors import InputError, OutputError
 from ssl4eo.files import atomic_file, require_space
 from ssl4eo.grid import Grid, Window, tiles
 from ssl4eo.jobs import Progress, no_progress, part
+from ssl4eo.scenes.place import GSD, GSD_TOLERANCE, metres_per_pixel
 from ssl4eo.scenes.scene import Scene, open_scene
 
 if TYPE_CHECKING:
@@ -36,9 +37,6 @@ __all__ = ["harmonise"]
 # ESA's Level-1C and Level-2A products store reflectance x 10000, and 0 where there is no data
 # (QUANTIFICATION_VALUE and SPECIAL_VALUE_INDEX in the product metadata).
 _QUANTIFICATION, _NODATA, _LARGEST = 10000, 0, 65535
-# The pixel size that the encoders were trained on, and how far from it they may go: 20 % is the smallest zoom in their
-# augmentation (RandomResizedCrop from 264 to 224).
-_GSD, _GSD_TOLERANCE = 10.0, 0.2
 # ESA's 10 m JPEG 2000 files are cut into tiles of 1024 pixels, which are decoded whole; thirteen bands of one take
 # about 250 MB on their way.
 _BLOCK, _TILE = 256, 1024
@@ -55,8 +53,9 @@ def harmonise(
     """Write a scene as one GeoTIFF that every other command takes without a question.
 
     Sentinel-2 becomes 16-bit reflectance x 10000 without offset, at least 1 where valid and 0 where not; Sentinel-1
-    becomes decibels, NaN where not valid. A pixel is valid when all bands are. Metres of 10 +- 20 % per pixel are kept,
-    others are brought to 10. Bands without a known name are left out.
+    becomes decibels, NaN where not valid. A pixel is valid when all bands are. Pixels of 10 m +- 20 % are kept, others
+    are brought to 10 m; an image in degrees keeps its pixels. Bands without a known name, and those that hold nothing,
+    are left out.
 
     Args:
         scene: a raster, a folder of bands or a SAFE product.
@@ -68,7 +67,8 @@ def harmonise(
         scene, source, sensor, level, bands, width, height, resolution, warnings, seconds.
 
     Raises:
-        InputError: for a scene of which something must be said first, or a file name that cannot be used.
+        InputError: for a scene of which something must be said first or no pixel is valid, or a file name that cannot
+            be used.
         OutputError: when the file cannot be written.
     """
     started = time.perf_counter()
@@ -107,22 +107,23 @@ def _at_ten_metres(scene: str | PathLike[str], overrules: Overrules) -> Iterator
             yield opened, warnings
             return
     with open_scene(scene, grid, **overrules) as opened:
-        yield opened, [*warnings, f"The pixels were interpolated to {_GSD:g} m."]
+        yield opened, [*warnings, f"The pixels were interpolated to {GSD:g} m."]
 
 
 def _left_out(scene: Scene) -> list[str]:
     numbers = [str(number) for number, band in enumerate(scene.info.bands, start=1) if band is None]
     if not numbers:
         return []
-    return [f"Left out for want of a known name: band {', '.join(numbers)}."]
+    return [f"Left out for want of a known name or of content: band {', '.join(numbers)}."]
 
 
 def _ten_metre_grid(grid: Grid) -> Grid | None:
-    """Return the grid over the same ground with 10 m pixels; None where they are about that already, or no metres."""
-    if grid.crs is None or not grid.crs.is_projected or grid.crs.linear_units_factor[1] != 1:
+    """Return the grid over the same ground with 10 m pixels; None where they are about that already, or in degrees."""
+    metres = metres_per_pixel(grid)
+    if metres is None:
         return None
-    across, down = (abs(step) / _GSD for step in (grid.transform.a, grid.transform.e))
-    if grid.transform.b or grid.transform.d or max(abs(across - 1), abs(down - 1)) <= _GSD_TOLERANCE:
+    across, down = (step / GSD for step in metres)
+    if max(abs(across - 1), abs(down - 1)) <= GSD_TOLERANCE:
         return None
     size = max(1, round(grid.width * across)), max(1, round(grid.height * down))
     return Grid(grid.crs, grid.transform @ Affine.scale(1 / across, 1 / down), *size)
@@ -130,10 +131,13 @@ def _ten_metre_grid(grid: Grid) -> Grid | None:
 
 def _keep_source(scene: Scene, target: Path) -> None:
     source = Path(scene.info.path)
-    if source.is_dir() and target.parent.resolve() == source.resolve():
+    # Names such as "/vsicurl/..." are no files and cannot be overwritten.
+    files = [file for file in map(Path, scene.files) if file.exists()]
+    if target.exists() and any(target.samefile(file) for file in (source, *files) if file.exists()):
+        raise InputError(f"{target} is the scene itself or a part of it; give the harmonised one another name.")
+    among = {file.parent.resolve() for file in files if len(scene.info.files) > 1}
+    if target.parent.resolve() in ({*among, source.resolve()} if source.is_dir() else among):
         raise InputError(f"{target} would lie among the bands of {source}; write it to another folder.")
-    if target.exists() and source.exists() and target.samefile(source):
-        raise InputError(f"{target} is the scene itself; give the harmonised one another name.")
 
 
 def _dtype(scene: Scene) -> np.dtype[Any]:
@@ -141,7 +145,11 @@ def _dtype(scene: Scene) -> np.dtype[Any]:
 
 
 def _write(scene: Scene, bands: list[str], path: Path, progress: Progress) -> dict[Window, int]:
-    """Write all windows and return the checksum of each."""
+    """Write all windows and return the checksum of each.
+
+    Raises:
+        InputError: when no pixel is valid.
+    """
     grid, radar = scene.grid, scene.info.sensor == "S1"
     profile = {
         "driver": "GTiff", "width": grid.width, "height": grid.height, "count": len(bands), "dtype": _dtype(scene),
@@ -152,6 +160,7 @@ def _write(scene: Scene, bands: list[str], path: Path, progress: Progress) -> di
     }  # fmt: skip
     windows = [grid.clip(tile) for tile in tiles(grid.window, _TILE)]
     sums: dict[Window, int] = {}
+    any_valid = False
     with rasterio.open(path, "w", **profile) as dataset:
         for number, name in enumerate(bands, start=1):
             dataset.set_band_description(number, name)
@@ -162,9 +171,15 @@ def _write(scene: Scene, bands: list[str], path: Path, progress: Progress) -> di
         for done, window in enumerate(windows):
             progress(done / len(windows), f"Writing window {done + 1} of {len(windows)}")
             values, valid = scene.read(window, bands)
+            any_valid |= bool(valid.any())
             stored = _decibels(values, valid) if radar else _digital(values, valid)
             dataset.write(stored, window=RasterioWindow(window.col, window.row, window.width, window.height))
             sums[window] = zlib.crc32(stored.tobytes())
+    if not any_valid:
+        raise InputError(
+            f"{scene.info.path} holds no pixel that is valid in all of {', '.join(bands)}; "
+            "say which value means no data (--nodata), or use another image."
+        )
     return sums
 
 

@@ -30,6 +30,18 @@ _STAND_INS: dict[str, tuple[str | None, float]] = {
 How = Literal["told", "read", "inferred", "assumed"]
 Confidence = Literal["certain", "likely", "unsure"]
 
+# Level of the scene and of the encoder's training, and what to say.
+_OTHER_LEVELS: dict[tuple[str | None, str | None], str] = {
+    ("L2A", "L1C"): (
+        "The image is Level-2A and the encoder was trained on Level-1C, so its features differ, and zero stands in for "
+        "B10 where it is taken: keep samples and map to one level (docs/missing-bands.md)."
+    ),
+    ("RTC", "GRD"): (
+        "The radar image is terrain-corrected gamma0 (RTC) and the encoder was trained on GRD (sigma0), so its "
+        "features differ on slopes: keep samples and map to one kind."
+    ),
+}
+
 _SENSORS = {"S1": "Sentinel-1", "S2": "Sentinel-2"}
 
 
@@ -106,8 +118,13 @@ class BandPlan:
         return pixels * np.array(self.gains, np.float32)[:, None, None]
 
 
-def plan_bands(info: SceneInfo, wanted: tuple[str, ...]) -> BandPlan:
+def plan_bands(info: SceneInfo, wanted: tuple[str, ...], level: str | None = None) -> BandPlan:
     """Match the bands that an encoder wants with those of a scene, by name.
+
+    Args:
+        info: what the scene is.
+        wanted: names in the order in which the encoder takes them.
+        level: of the images that the encoder was trained on; a scene of another one is warned of.
 
     Raises:
         InputError: when a band is missing that no rule replaces, or the encoder is one for another sensor.
@@ -119,16 +136,18 @@ def plan_bands(info: SceneInfo, wanted: tuple[str, ...]) -> BandPlan:
             f"({', '.join(wanted)}); choose an encoder for {_SENSORS[info.sensor]} or another image."
         )
     present = {band for band in info.bands if band}
+    other_level = _OTHER_LEVELS.get((info.level, level))
     sources: list[str | None] = []
     gains: list[float] = []
-    warnings: list[str] = []
+    warnings = [other_level] if other_level else []
     missing: list[str] = []
     for band in wanted:
         source, gain = (band, 1.0) if band in present else _STAND_INS.get(band, (band, 1.0))
         if source is None or source in present:
             sources.append(source)
             gains.append(gain)
-            if source != band:
+            # That of another level speaks of B10, which Level-2A never has.
+            if source != band and not (band == "B10" and other_level):
                 made = "zero" if source is None else f"{source} x {gain:.2f}"
                 warnings.append(f"{band} is missing: {made} stands in for it.")
         else:

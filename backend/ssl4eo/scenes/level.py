@@ -1,27 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Processing level, processing baseline and date, from metadata, names and bands."""
+"""Decide the processing level from metadata, names and bands."""
 
 from __future__ import annotations
 
-import datetime as dt
-import os
 import re
-from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ssl4eo.bands import S2_BANDS
 from ssl4eo.errors import InputError
+from ssl4eo.scenes.product import product_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ssl4eo.scenes.preview import Preview
     from ssl4eo.scenes.raster import Raster
     from ssl4eo.scenes.report import Report
 
-__all__ = ["decide_level", "find_baseline", "find_date", "is_harmonised"]
+__all__ = ["decide_level"]
 
 LEVELS = {"S2": ("L1C", "L2A"), "S1": ("GRD", "RTC")}
 
@@ -30,11 +26,6 @@ _LEVEL_TAGS = (
     "level", "processing_level", "processing:level", "product_type", "s2:product_type", "product_uri",
     "s2:product_uri", "product_level", "collection",
 )  # fmt: skip
-_DATE_TAGS = (
-    "date", "datetime", "acquisition_date", "acquisition_time", "sensing_time", "product_start_time",
-    "datatake_1_datatake_sensing_start",
-)  # fmt: skip
-_BASELINE_TAGS = ("processing_baseline", "s2:processing_baseline")
 
 # Words in metadata and names: L1C, MSIL1C (ESA's product names), S2MSI1C (product type), S2L1C, GRDH, S1RTC ...
 _WORDS = {
@@ -51,8 +42,6 @@ _PHRASES = {
     ),
     "RTC": re.compile(r"terrain[ _-](corrected|flattened)|gamma[ _-]?0"),
 }
-_BASELINE_NAME = re.compile(r"(?<![A-Za-z0-9])N(\d{2})(\d{2})(?![A-Za-z0-9])")
-_DAY = re.compile(r"(?<!\d)((?:19|20)\d\d)(-?)(\d\d)\2(\d\d)(?!\d)")
 
 
 def decide_level(raster: Raster, sensor: str, preview: Preview, told: str | None, report: Report) -> str | None:
@@ -83,45 +72,6 @@ def decide_level(raster: Raster, sensor: str, preview: Preview, told: str | None
     return level
 
 
-def find_baseline(raster: Raster) -> tuple[float, str] | None:
-    """Return the processing baseline, such as 4.0 for N0400, and one sentence that says where it stands."""
-    for tag in _BASELINE_TAGS:
-        text = raster.tags.get(tag, "").strip().lstrip("Nn")
-        if re.fullmatch(r"\d\d\.?\d\d", text):
-            text = f"{text[:2]}.{text[-2:]}"
-            return float(text), f"The metadata names processing baseline {text}."
-    for text in (*_product_tags(raster), *_parts(raster)):
-        if match := _BASELINE_NAME.search(text):
-            baseline = ".".join(match.groups())
-            return float(baseline), f"The name {text} says processing baseline {baseline}."
-    return None
-
-
-def is_harmonised(raster: Raster) -> bool:
-    """Say whether a name tells that the offset was removed, as in Earth Engine's COPERNICUS/S2_SR_HARMONIZED."""
-    return any(re.search(r"harmoni[sz]ed", text.lower()) for text in (*_product_tags(raster), *_parts(raster)))
-
-
-def find_date(raster: Raster) -> tuple[str, str] | None:
-    """Return the day of acquisition as YYYY-MM-DD, and one sentence that says where it stands."""
-    for tag in _DATE_TAGS:
-        if day := _day(raster.tags.get(tag, "")):
-            return day, f"The metadata says {tag} {day}."
-    for part in _parts(raster):
-        if day := _day(part.replace("T", " ").replace("_", " ")):
-            return day, f"The name {part} says so."
-    return None
-
-
-def _day(text: str) -> str | None:
-    for year, _dash, month, day in _DAY.findall(text):
-        try:
-            return dt.date(int(year), int(month), int(day)).isoformat()
-        except ValueError:
-            continue
-    return None
-
-
 def _tagged_level(raster: Raster, sensor: str) -> tuple[str, str] | None:
     for tag in _LEVEL_TAGS:
         text = raster.tags.get(tag, "")
@@ -131,7 +81,7 @@ def _tagged_level(raster: Raster, sensor: str) -> tuple[str, str] | None:
 
 
 def _named_level(raster: Raster, sensor: str) -> tuple[str, str] | None:
-    for part in _parts(raster):
+    for part in product_names(raster):
         if level := _level_in(part, sensor):
             return level, f"The name {part} says {level}."
     return None
@@ -146,26 +96,6 @@ def _level_in(text: str, sensor: str) -> str | None:
     return next((level for level in LEVELS[sensor] if level in _PHRASES and _PHRASES[level].search(lower)), None)
 
 
-def _product_tags(raster: Raster) -> tuple[str, ...]:
-    return tuple(raster.tags[tag] for tag in ("product_uri", "s2:product_uri", "collection") if tag in raster.tags)
-
-
-def _parts(raster: Raster) -> Iterator[str]:
-    """Yield the names that may speak of the product: the scene's, its first file's, its folders', nearest first.
-
-    Two folders up, or as many as it takes to the SAFE folder, which lies five above an L2A band.
-    """
-    path = raster.path if raster.path.startswith("/vsi") else os.path.abspath(raster.path)  # noqa: PTH100 - text
-    pure = PurePath(path)
-    yield pure.name
-    file = PurePath(raster.bands[0].file).name
-    if file != pure.name:
-        yield file
-    above = [parent.name for parent in pure.parents if parent.name][:5]
-    product = next((i for i, name in enumerate(above) if name.upper().endswith(".SAFE")), None)
-    yield from above[: 2 if product is None else product + 1]
-
-
 def _has_cirrus(preview: Preview) -> bool:
     # Stacks made up to 13 bands hold zeros in its place.
     return "B10" in preview and bool((np.nan_to_num(preview["B10"]) != 0).any())
@@ -175,8 +105,12 @@ def _level_of_bands(preview: Preview, report: Report) -> str | None:
     if _has_cirrus(preview):
         report.found("level", "inferred", "likely", "There is a cirrus band (B10), which Level-2A products never hold.")
         return "L1C"
-    if set(preview.names) - {"B10"} == set(S2_BANDS) - {"B10"}:
-        report.found("level", "inferred", "likely", "There are all bands but cirrus (B10), as in Level-2A products.")
+    held = {name for name in preview.names if name != "B10" and np.isfinite(preview[name]).any()}
+    if held == set(S2_BANDS) - {"B10"}:
+        because = "There are all bands but cirrus (B10), as in Level-2A products."
+        if "B10" in preview:
+            because = "Cirrus (B10) is there but empty, as in Level-2A products that were made up to 13 bands."
+        report.found("level", "inferred", "likely", because)
         return "L2A"
     report.found("level", "inferred", "unsure", "Nothing says whether it is Level-1C or Level-2A.")
     return None

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ssl4eo.scenes.raster import Raster
 
-__all__ = ["Preview", "drop_fringe", "read_stored"]
+__all__ = ["Preview", "drop_fringe", "read_detail", "read_stored"]
 
 # Longest side of the picture: 1e4 to 1e5 pixels are enough for a percentile.
 _SIDE = 256
@@ -71,13 +71,31 @@ def read_stored(raster: Raster, numbers: Sequence[int]) -> NDArray[np.float64]:
     shape = (math.ceil(grid.height / step), math.ceil(grid.width / step))
     if not numbers:
         return np.empty((0, *shape))
+    if min(grid.width, grid.height) > _LARGE and not raster.has_overviews:
+        return _read(raster, numbers, None)
+    return _read(raster, numbers, shape)
+
+
+def read_detail(raster: Raster, numbers: Sequence[int]) -> NDArray[np.float64]:
+    """Return stored values (C, h, w) of bands `numbers` (from 1) at the raster's own resolution.
+
+    Of a large raster it is a mosaic of small windows, which begin at even pixels.
+
+    Raises:
+        InputError: when the file cannot be read.
+    """
+    grid = raster.grid
+    small = max(grid.width, grid.height) <= _SIDE or min(grid.width, grid.height) < _PATCH
+    return _read(raster, numbers, (grid.height, grid.width) if small else None)
+
+
+def _read(raster: Raster, numbers: Sequence[int], shape: tuple[int, int] | None) -> NDArray[np.float64]:
+    """Return stored values of the whole raster thinned to a shape, or as a mosaic; NaN where there is no data."""
     try:
-        if min(grid.width, grid.height) > _LARGE and not raster.has_overviews:
-            values = _mosaic(raster, numbers)
-        else:
-            values = np.asarray(raster.read(numbers, shape=shape), np.float64)
+        values = _mosaic(raster, numbers) if shape is None else raster.read(numbers, shape=shape)
     except RasterioIOError as error:
         raise InputError(f"{raster.path} cannot be read ({error}); check the file.") from error
+    values = np.asarray(values, np.float64)
     for plane, number in zip(values, numbers, strict=True):
         nodata = raster.bands[number - 1].nodata
         plane[~np.isfinite(plane)] = np.nan
@@ -87,8 +105,11 @@ def read_stored(raster: Raster, numbers: Sequence[int]) -> NDArray[np.float64]:
 
 
 def _mosaic(raster: Raster, numbers: Sequence[int]) -> NDArray[np.float64]:
-    rows = np.linspace(0, raster.grid.height - _PATCH, _PATCHES).astype(int).tolist()
-    cols = np.linspace(0, raster.grid.width - _PATCH, _PATCHES).astype(int).tolist()
+    # Even starts keep pixels that were repeated from coarser ones in step.
+    rows, cols = (
+        (np.linspace(0, side - _PATCH, _PATCHES).astype(int) // 2 * 2).tolist()
+        for side in (raster.grid.height, raster.grid.width)
+    )
     return np.concatenate(
         [
             np.concatenate([raster.read(numbers, Window(col, row, _PATCH, _PATCH)) for col in cols], axis=2)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ssl4eo.errors import InputError
-from ssl4eo.scenes.radiometry import quantification_of, written_scale
+from ssl4eo.scenes.radiometry import quantification_of, whole_numbers, written_scale
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,9 +100,15 @@ def _spoken(raster: Raster, bands: Sequence[RasterBand], preview: Preview, repor
         ]
     text = " ".join(texts).lower()
     for unit, pattern in _SPOKEN.items():
-        if (match := pattern.search(text)) and (unit == "db" or not _negative(preview)):
+        match = pattern.search(text)
+        if match and (unit == "db") == _negative(preview):
             report.found("unit", "read", "certain" if unit == "db" else "likely", f'A name says "{match.group()}".')
             return unit
+        if match and unit == "db" and any(preview.median(name) > 0 for name in preview.names):
+            report.warn(
+                f'A name says "{match.group()}", yet the values are positive, as decibels of land and water are not; '
+                "say --unit db if they are decibels."
+            )
     return None
 
 
@@ -110,7 +116,7 @@ def _seen(bands: Sequence[RasterBand], preview: Preview, report: Report) -> str:
     if _negative(preview):
         report.found("unit", "inferred", "certain", "Most values are negative, as only decibels are.")
         return "db"
-    if _whole(bands):
+    if whole_numbers(bands):
         report.found("unit", "inferred", "likely", "The values are whole numbers, as the amplitudes of GRD are.")
         return "amplitude"
     far = {unit: _distance(preview, unit, 1.0) for unit in ("linear", "amplitude")}
@@ -151,10 +157,11 @@ def _quantification(
             f"{raster.path} holds 8-bit radar values, stretched for the eye; use the calibrated image (decibels or "
             "power)."
         )
-    elif _whole(bands):
+    elif whole_numbers(bands):
+        meant = "DN * scale" if unit == "linear" else "(DN * scale)^2"
         report.need(
             f"{raster.path} holds whole numbers, as an uncalibrated radar image does; calibrate it to sigma0 (in SNAP: "
-            "Radiometric, Calibrate), or give --scale so that sigma0 = (DN * scale)^2."
+            f"Radiometric, Calibrate), or give --scale so that sigma0 = {meant}."
         )
     report.found("quantification", "assumed", "likely", "No scale is written in the file.")
     return 1.0
@@ -167,6 +174,12 @@ def _check(preview: Preview, unit: str, quantification: float, report: Report) -
     vv, vh = middle.get("VV", np.nan), middle.get("VH", np.nan)
     if vh > vv:
         report.warn(f"VH ({vh:.1f} dB) is brighter than VV ({vv:.1f} dB), which is rare; check which band is which.")
+    for name in preview.names:
+        if unit != "db" and preview.median(name) <= 0:
+            report.warn(
+                f"The median of {name} is {preview.median(name):.4g}, but power and amplitude are positive, so most "
+                "pixels are no data; say --unit db if they are decibels."
+            )
     for name, value in middle.items():
         low, high = _VV_RANGE if name == "VV" else _VH_RANGE
         if not low <= value <= high and np.isfinite(value):
@@ -175,10 +188,6 @@ def _check(preview: Preview, unit: str, quantification: float, report: Report) -
 
 def _negative(preview: Preview) -> bool:
     return bool(preview.names) and all(preview.median(name) < 0 for name in preview.names)
-
-
-def _whole(bands: Sequence[RasterBand]) -> bool:
-    return all(np.issubdtype(np.dtype(band.dtype), np.integer) for band in bands)
 
 
 def _distance(preview: Preview, unit: str, quantification: float) -> float:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ssl4eo.errors import InputError
+from ssl4eo.scenes.plausible import TOO_BRIGHT, brightest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
     from ssl4eo.scenes.raster import Raster, RasterBand
     from ssl4eo.scenes.report import Report
 
-__all__ = ["decide_quantification", "decide_unit", "quantification_of", "vegetated", "written_scale"]
+__all__ = [
+    "ESA_QUANTIFICATION", "decide_quantification", "decide_unit", "default_scale", "number", "quantification_of",
+    "told_unit", "vegetated", "whole_numbers", "written_scale",
+]  # fmt: skip
 
 # ESA's Level-1C and Level-2A products store reflectance x 10000 (QUANTIFICATION_VALUE in the product metadata).
 ESA_QUANTIFICATION = 10000.0
@@ -33,8 +37,6 @@ _NEAR_INFRARED = (0.15, 0.6)
 _VEGETATED_NDVI = 0.5
 # Fewer pixels than this may be noise: 0.1 % of a preview.
 _ENOUGH = 0.001
-# A reflectance over 10 is no reflectance: glint and cloud stay below 3.
-_TOO_BRIGHT = 10.0
 
 
 def quantification_of(scale: float) -> float:
@@ -48,11 +50,20 @@ def quantification_of(scale: float) -> float:
     return round(scale if scale > 1 else 1 / scale, 6)
 
 
+def default_scale(raster: Raster) -> bool:
+    """Say whether the metadata hold a scale of 1, which GDAL gives to every band that has none and others copy."""
+    return any(_SCALE_TAG.fullmatch(tag) and number(text) == 1 for tag, text in raster.tags.items())
+
+
 def written_scale(raster: Raster, bands: Sequence[RasterBand]) -> tuple[float, str] | None:
-    """Return the quantification that metadata or GDAL's band scales give, and one sentence that says where."""
+    """Return the quantification that metadata or GDAL's band scales give, and one sentence that says where.
+
+    A scale of 1 says nothing of whole numbers.
+    """
+    whole = whole_numbers(bands)
     for tag, text in raster.tags.items():
         value = number(text)
-        if _SCALE_TAG.fullmatch(tag) and value is not None and value > 0:
+        if _SCALE_TAG.fullmatch(tag) and value is not None and value > 0 and not (whole and value == 1):
             return quantification_of(value), f"The metadata says {tag} {text}."
     scales = {band.scale for band in bands}
     if len(scales) == 1 and (scale := scales.pop()) not in (0, 1) and scale > 0:
@@ -61,18 +72,44 @@ def written_scale(raster: Raster, bands: Sequence[RasterBand]) -> tuple[float, s
 
 
 def decide_quantification(
-    raster: Raster, bands: Sequence[RasterBand], preview: Preview, scale: float | None, report: Report
+    raster: Raster,
+    bands: Sequence[RasterBand],
+    preview: Preview,
+    report: Report,
+    *,
+    unit: str | None,
+    scale: float | None,
 ) -> float:
     """Return the quantification of a Sentinel-2 image; an 8-bit picture is reported as a need.
 
+    Args:
+        raster: the image.
+        bands: its reflectance bands.
+        preview: their stored values.
+        report: where to say how it came about.
+        unit: what the user says; reflectance means that it is stored as it is.
+        scale: what the user says.
+
     Raises:
-        InputError: when the user's scale is not positive.
+        InputError: when the user's scale is not positive, or what the user says is no reflectance.
     """
+    if scale is None and unit == "reflectance":
+        if whole_numbers(bands):
+            raise InputError(
+                f"{raster.path} holds whole numbers, which are no reflectance as they stand; leave the unit out, and "
+                "give the scale (--scale 0.0001 for DN / 10000) if what is found is wrong."
+            )
+        scale = 1.0
     if scale is not None:
+        if unit == "reflectance" and quantification_of(scale) != 1:
+            raise InputError(
+                f"The unit reflectance and the scale {scale:g} contradict each other: values that are reflectance have "
+                "the scale 1; leave one of the two out."
+            )
         report.told("quantification")
         return quantification_of(scale)
     written, seen = written_scale(raster, bands), _from_vegetation(bands, preview)
-    if written:
+    if written and not (written[0] == 1 and brightest(preview) >= TOO_BRIGHT):
         quantification, because = written
         report.found("quantification", "read", "certain", because)
         if seen and seen != quantification:
@@ -101,8 +138,7 @@ def _from_values(bands: Sequence[RasterBand], preview: Preview, seen: float | No
             warn=seen not in (1.0, ESA_QUANTIFICATION),
         )
         return seen
-    brightest = max((preview.percentile(name, 99) for name in preview.names), default=math.nan)
-    if not _whole(bands) and brightest < _TOO_BRIGHT:
+    if not whole_numbers(bands) and brightest(preview) < TOO_BRIGHT:
         report.found("quantification", "inferred", "likely", "Decimal numbers below 10 are reflectance itself.")
         return 1.0
     report.found(
@@ -130,22 +166,28 @@ def _from_vegetation(bands: Sequence[RasterBand], preview: Preview) -> float | N
         return None
     low, high = _NEAR_INFRARED
     typical = float(np.median(infrared[dense]))
-    fitting = [q for q in _CUSTOMARY if low <= typical / q <= high and not (q == 1 and _whole(bands))]
+    fitting = [q for q in _CUSTOMARY if low <= typical / q <= high and not (q == 1 and whole_numbers(bands))]
     return fitting[0] if fitting else None
 
 
-def decide_unit(told: str | None, quantification: float, report: Report) -> str:
-    """Return "reflectance" where the stored values are that already, else "dn"; the user's word first.
+def told_unit(text: str | None) -> str | None:
+    """Return the unit that the user names, or None.
 
     Raises:
-        InputError: when the user names a unit of radar.
+        InputError: when it is none of Sentinel-2.
     """
+    unit = None if text is None else text.strip().lower()
+    if unit not in (None, "dn", "reflectance"):
+        raise InputError(f"{text!r} is no unit of a Sentinel-2 image; use dn or reflectance.")
+    return unit
+
+
+def decide_unit(told: str | None, quantification: float, report: Report) -> str:
+    """Return "reflectance" where the stored values are that already, else "dn"; the user's word first."""
     if told is None:
         return "reflectance" if quantification == 1 else "dn"
-    if told.strip().lower() not in ("dn", "reflectance"):
-        raise InputError(f"{told!r} is no unit of a Sentinel-2 image; use dn or reflectance.")
     report.told("unit")
-    return told.strip().lower()
+    return told
 
 
 def number(text: str | None) -> float | None:
@@ -157,5 +199,6 @@ def number(text: str | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _whole(bands: Sequence[RasterBand]) -> bool:
+def whole_numbers(bands: Sequence[RasterBand]) -> bool:
+    """Say whether all bands are stored as whole numbers."""
     return all(np.issubdtype(np.dtype(band.dtype), np.integer) for band in bands)

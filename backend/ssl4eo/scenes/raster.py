@@ -83,10 +83,17 @@ class Raster:
     @property
     def has_overviews(self) -> bool:
         """Whether every file holds smaller copies of itself, so that thinning reads little."""
-        return all(
-            (dataset.src_dataset if isinstance(dataset, WarpedVRT) else dataset).overviews(number)
-            for dataset, number in self._sources
-        )
+        return all(_stored(dataset).overviews(number) for dataset, number in self._sources)
+
+    @property
+    def has_gcps(self) -> bool:
+        """Whether a file is placed by ground control points, as radar images are before terrain correction."""
+        return any(_stored(dataset).gcps[0] for dataset, _ in self._sources)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every file that is read, each once: of a VRT also those that it points at."""
+        return tuple(dict.fromkeys(file for dataset, _ in self._sources for file in _stored(dataset).files))
 
     def read(
         self, numbers: Sequence[int], window: Window | None = None, shape: tuple[int, int] | None = None
@@ -124,6 +131,11 @@ class Raster:
             if native is not None:
                 dataset, place = dataset.src_dataset, native
         return np.asarray(dataset.read(numbers, window=place, out_shape=(len(numbers), *shape)))
+
+
+def _stored(dataset: DatasetReader | WarpedVRT) -> DatasetReader:
+    """Return the dataset as it lies on disk."""
+    return dataset.src_dataset if isinstance(dataset, WarpedVRT) else dataset
 
 
 def _window_in(dataset: DatasetReader, grid: Grid, area: Window) -> RasterioWindow | None:

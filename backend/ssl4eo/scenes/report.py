@@ -26,6 +26,11 @@ class Report:
         """Note that the user said it."""
         self.found(field, "told", "certain", "You said so.")
 
+    def how(self, field: str) -> How | None:
+        """Return how `field` came about, None where nothing was found of it."""
+        finding = self._findings.get(field)
+        return finding.how if finding else None
+
     def warn(self, sentence: str) -> None:
         """Note what may surprise."""
         self._warnings.append(sentence)

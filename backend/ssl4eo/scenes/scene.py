@@ -13,6 +13,7 @@ from rasterio.errors import RasterioIOError
 
 from ssl4eo.errors import InputError
 from ssl4eo.scenes.inspect import inspect_raster
+from ssl4eo.scenes.nodata import TRULY_ZERO
 from ssl4eo.scenes.sources import open_raster
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Scene", "open_scene"]
 
-# Cirrus reflectance is truly zero in places, so DN 0 in B10 is not a sign of missing data.
-_NEVER_NODATA = "B10"
 # Decibels per decade of the quantity: backscatter is a power, an amplitude its square root.
 _DECIBELS = {"linear": 10.0, "amplitude": 20.0}
 
@@ -48,6 +47,11 @@ class Scene:
         self.info, self.grid = info, raster.grid
         self._raster = raster
         self._missing = [_missing(raster, number, info, nodata) for number in range(1, raster.count + 1)]
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every file that is read."""
+        return self._raster.files
 
     def read(self, window: Window, bands: Sequence[str | None]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Read a window; where it sticks out of the image, pixels are mirrored and not valid.
@@ -91,7 +95,7 @@ class Scene:
     def _validity(
         self, stored: NDArray[np.generic], values: NDArray[np.float32], names: list[str]
     ) -> NDArray[np.bool_]:
-        telling = [i for i, name in enumerate(names) if name != _NEVER_NODATA] or list(range(len(names)))
+        telling = [i for i, name in enumerate(names) if name != TRULY_ZERO] or list(range(len(names)))
         valid = np.ones(values.shape[1:], np.bool_)
         for i in telling:
             valid &= np.isfinite(values[i])
@@ -142,11 +146,19 @@ def open_scene(
         # What the image is does not depend on the grid it is put on; on its own grid little of it must be read.
         info = inspect_raster(raster, **overrules)
         info.require_ready()
-        if grid is None:
+        if grid is None and not _blends_gaps(raster, info, nodata):
             yield Scene(raster, info, nodata)
             return
-    with open_raster(path, grid, nodata=nodata) as raster:
-        yield Scene(raster, _on_grid(info, grid), nodata)
+    with open_raster(path, grid, nodata=nodata, unstated=info.nodata) as raster:
+        yield Scene(raster, _on_grid(info, raster.grid), nodata)
+
+
+def _blends_gaps(raster: Raster, info: SceneInfo, told: float | None) -> bool:
+    """Say whether bands were interpolated before it was known what value fills the gaps of their files."""
+    if told is not None or info.nodata is None:
+        return False
+    fills = (raster.fill(number) for number, band in enumerate(raster.bands, start=1) if band.nodata is None)
+    return any(fill is not None and fill != info.nodata for fill in fills)
 
 
 def _on_grid(info: SceneInfo, grid: Grid) -> SceneInfo:
@@ -155,6 +167,6 @@ def _on_grid(info: SceneInfo, grid: Grid) -> SceneInfo:
         width=grid.width,
         height=grid.height,
         crs=grid.crs.to_string() if grid.crs else None,
-        resolution=(abs(grid.transform.a), abs(grid.transform.e)),
+        resolution=grid.resolution,
         bounds=grid.bounds,
     )

@@ -9,19 +9,20 @@ import warnings
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import rasterio
 from rasterio.enums import Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 from rasterio.vrt import WarpedVRT
-from rasterio.warp import transform_bounds
+from rasterio.warp import transform
 
 from ssl4eo.bands import canonical_band
 from ssl4eo.errors import InputError
 from ssl4eo.grid import Grid
 from ssl4eo.scenes.folders import band_files, band_of_file, is_collection, product_tags
+from ssl4eo.scenes.place import need_of_crs
 from ssl4eo.scenes.raster import Raster, RasterBand
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ __all__ = ["open_raster"]
 _SAME = 1e-3
 # In source pixels; rasterio 1.4 fails on 0, which GDAL takes for "no approximation".
 _EXACT = 1e-6
-# The box around a turned grid is up to 1.4 times larger, so pixels of like size scale by 0.7 to 1.4 in name only.
+# Between CRSs a pixel of like size comes out a little smaller or larger: that is no reason to average.
 _INTERPOLATED = 0.7
 
 
@@ -49,24 +50,30 @@ class _Layer:
 
     @property
     def gsd(self) -> float:
-        return float(abs(self.dataset.res[1]))
+        return _grid(self.dataset).resolution[1]
 
 
 @contextmanager
 def open_raster(
-    path: str | os.PathLike[str], grid: Grid | None = None, *, nodata: float | None = None
+    path: str | os.PathLike[str],
+    grid: Grid | None = None,
+    *,
+    nodata: float | None = None,
+    unstated: float | None = None,
 ) -> Iterator[Raster]:
     """Open a raster, a folder of band files or a SAFE product (also zipped) for reading.
 
-    Bands of several files lie on the grid of the finest file; where a band comes at several resolutions the finest
-    is taken. What lies on another grid is put on the common one by bilinear interpolation between pixel centres, as
-    the 20 m and 60 m bands were that the encoders were trained on (cv2.INTER_LINEAR, zhu-xlab/SSL4EO-S12@2156913c,
-    ssl4eo_dataset.py), and holds `Raster.fill` outside its file.
+    Bands of several files lie on the grid of the finest file that names its band, or of the finest of all where none
+    does; where a band comes at several resolutions the finest is taken. What lies on another grid is put on the common
+    one by bilinear interpolation between pixel centres, as the 20 m and 60 m bands were that the encoders were trained
+    on (cv2.INTER_LINEAR, zhu-xlab/SSL4EO-S12@2156913c, ssl4eo_dataset.py), and holds `Raster.fill` outside its file.
 
     Args:
         path: what GDAL reads, a folder, a zip, or the metadata file of a SAFE product.
         grid: the pixel grid of another scene to put this one on, in whatever CRS; its own when None.
-        nodata: the value that must not be interpolated with; what the files say, and 0 for integers, when None.
+        nodata: the value that must not be interpolated with; what each file says when None.
+        unstated: the same for files that say nothing; 0 for integers and NaN for others when None, or where the
+            file's type cannot hold it.
 
     Raises:
         InputError: when something is missing, is no raster, or the files do not make up one scene.
@@ -76,10 +83,12 @@ def open_raster(
         files, tags = _files(text)
         datasets = [stack.enter_context(_opened(file, text)) for file in files]
         layers = _chosen([layer for dataset in datasets for layer in _layers(dataset)])
-        _check_same_crs(layers)
-        target = grid or _grid(min(layers, key=lambda layer: layer.gsd).dataset)
+        # A slope or a mask that lies beside the bands does not decide where they lie.
+        deciding = [layer for layer in layers if layer.name] or layers
+        _check_same_crs(deciding)
+        target = grid or _grid(min(deciding, key=lambda layer: layer.gsd).dataset)
         placed = {
-            id(dataset): stack.enter_context(_placed(dataset, target, nodata))
+            id(dataset): stack.enter_context(_placed(dataset, target, _hole(dataset, nodata, unstated)))
             for dataset in {id(layer.dataset): layer.dataset for layer in layers}.values()
         }
         yield Raster(
@@ -151,23 +160,18 @@ def _check_same_crs(layers: Sequence[_Layer]) -> None:
 
 
 @contextmanager
-def _placed(dataset: DatasetReader, grid: Grid, nodata: float | None) -> Iterator[DatasetReader | WarpedVRT]:
+def _placed(dataset: DatasetReader, grid: Grid, hole: float) -> Iterator[DatasetReader | WarpedVRT]:
     if _matches(_grid(dataset), grid):
         yield dataset
         return
     if dataset.crs is None or grid.crs is None:
-        raise InputError(
-            f"{dataset.name} cannot be put on another grid, for want of a coordinate reference system; "
-            "assign the right one to the file, for example with gdal_edit.py -a_srs EPSG:32633."
-        )
-    if not _overlap(dataset, grid):
+        raise InputError(need_of_crs(dataset.name, has_gcps=bool(dataset.gcps[0])))
+    common = _grid(dataset).overlap(grid)
+    if common is None:
         raise InputError(
             f"{dataset.name} does not overlap the area that it belongs to ({_text(grid.bounds)} in {grid.crs}); "
             "use files of one place."
         )
-    hole = dataset.nodata if nodata is None else nodata
-    if hole is None:
-        hole = 0.0 if np.issubdtype(np.dtype(dataset.dtypes[0]), np.integer) else math.nan
     # An exact transformation, fixed scales and bands masked one by one make a pixel's value independent of the window
     # that it is read in and of the other bands.
     with WarpedVRT(
@@ -181,22 +185,40 @@ def _placed(dataset: DatasetReader, grid: Grid, nodata: float | None) -> Iterato
         nodata=hole,
         tolerance=_EXACT,
         UNIFIED_SRC_NODATA="NO",
-        **_scales(dataset, grid),
+        **_scales(dataset, grid, common),
     ) as warped:
         yield warped
 
 
-def _scales(dataset: DatasetReader, grid: Grid) -> dict[str, str]:
+def _hole(dataset: DatasetReader, told: float | None, unstated: float | None) -> float:
+    """Return the value of a file that must not be interpolated with."""
+    dtype = np.dtype(dataset.dtypes[0])
+    for value in (told, dataset.nodata, unstated):
+        if value is not None and _can_hold(dtype, value):
+            return float(value)
+    return 0.0 if np.issubdtype(dtype, np.integer) else math.nan
+
+
+def _can_hold(dtype: np.dtype[Any], value: float) -> bool:
+    if not np.issubdtype(dtype, np.integer):
+        return True
+    limits = np.iinfo(dtype)
+    return bool(limits.min <= value <= limits.max)
+
+
+def _scales(dataset: DatasetReader, grid: Grid, common: tuple[float, float, float, float]) -> dict[str, str]:
     """Return pixels of `grid` per pixel of the file along both axes, which GDAL else estimates window by window.
 
-    Below 1 GDAL averages over as many pixels as one of the grid covers; from nearly 1 upward it interpolates.
+    They are those in the middle of what both have in `common`. Below 1 GDAL averages over as many pixels as one of the
+    grid covers; from nearly 1 upward it interpolates.
     """
-    west, south, east, north = _bounds_in(dataset, grid)
-    across = (east - west) / abs(grid.transform.a) / dataset.width
-    down = (north - south) / abs(grid.transform.e) / dataset.height
-    return {
-        axis: "1" if scale > _INTERPOLATED else f"{scale:.6f}" for axis, scale in (("XSCALE", across), ("YSCALE", down))
-    }
+    (col,), (row,) = grid.colrow([(common[0] + common[2]) / 2], [(common[1] + common[3]) / 2])
+    xs, ys = transform(grid.crs, dataset.crs, *grid.xy([col, col + 1, col], [row, row, row + 1]))
+    cols, rows = _grid(dataset).colrow(xs, ys)
+    # How far one step of the grid goes in the file, in its pixels, whichever way the one lies to the other.
+    steps = {"XSCALE": math.hypot(cols[1] - cols[0], rows[1] - rows[0]),
+             "YSCALE": math.hypot(cols[2] - cols[0], rows[2] - rows[0])}  # fmt: skip
+    return {axis: "1" if 1 / step > _INTERPOLATED else f"{1 / step:.6f}" for axis, step in steps.items()}
 
 
 def _grid(dataset: DatasetReader) -> Grid:
@@ -209,17 +231,6 @@ def _matches(a: Grid, b: Grid) -> bool:
     corners = ((0, 0), (a.width, 0), (0, a.height))
     moved = (~b.transform @ (a.transform @ corner) for corner in corners)
     return all(math.hypot(x - col, y - row) < _SAME for (col, row), (x, y) in zip(corners, moved, strict=True))
-
-
-def _overlap(dataset: DatasetReader, grid: Grid) -> bool:
-    west, south, east, north = _bounds_in(dataset, grid)
-    xmin, ymin, xmax, ymax = grid.bounds
-    return bool(west < xmax and east > xmin and south < ymax and north > ymin)
-
-
-def _bounds_in(dataset: DatasetReader, grid: Grid) -> tuple[float, float, float, float]:
-    west, south, east, north = transform_bounds(dataset.crs, grid.crs, *dataset.bounds)
-    return west, south, east, north
 
 
 def _describe(layer: _Layer) -> RasterBand:
