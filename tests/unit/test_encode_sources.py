@@ -99,6 +99,15 @@ def test_levels_of_two_sensors_are_numbered_through(folder: Path) -> None:
     assert {int(key.rpartition("_")[2]) for key in stored} == {1, 2, 3, 4, 6, 7, 8, 9}
 
 
+def test_an_image_of_another_level_is_said_once_for_all_encoders(folder: Path, tmp_path: Path) -> None:
+    made = encode(
+        folder / "s2.tif", tmp_path / "set", add=[Addition(COLOURS)], device="cpu", window=(0, 0, 64, 64), level="L2A"
+    )
+    assert sum("docs/missing-bands.md" in warning for warning in made["warnings"]) == 1
+    first = json.loads((folder / "made.json").read_text())
+    assert not any("docs/missing-bands.md" in warning for warning in first["warnings"])
+
+
 def test_radar_pixels_lie_on_their_ground(folder: Path) -> None:
     """The radar scene comes in degrees; on the optical grid its values are those of the place."""
     features = FeatureSet.open(folder / "set")

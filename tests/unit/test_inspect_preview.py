@@ -15,7 +15,7 @@ from ssl4eo.bands import S2_BANDS
 from ssl4eo.errors import InputError
 from ssl4eo.scenes import inspect
 from ssl4eo.scenes.inspect import inspect_raster
-from ssl4eo.scenes.preview import Preview, drop_fringe, read_stored
+from ssl4eo.scenes.preview import Preview, drop_fringe, read_detail, read_stored
 from ssl4eo.scenes.raster import Raster
 from ssl4eo.scenes.sources import open_raster
 
@@ -104,3 +104,12 @@ def test_an_empty_image_is_read_without_a_fuss(tmp_path: Path, fill: float) -> N
     info = inspect(write_raster(tmp_path / "s.tif", values))
     assert (info.sensor, info.offset) == ("S2", 0)
     assert not any(inspect(write_raster(tmp_path / "t.tif", values, [None] * 13)).bands)
+
+
+def test_detail_keeps_repeated_pixels_in_step(tmp_path: Path) -> None:
+    coarse = np.random.default_rng(0).integers(1, 9000, (1, 300, 310)).astype(np.uint16)
+    path = write_raster(tmp_path / "s.tif", coarse.repeat(2, axis=1).repeat(2, axis=2), ["B05"])
+    with open_raster(path) as raster:
+        detail = read_detail(raster, [1])
+    assert detail.shape == (1, 256, 256)
+    np.testing.assert_array_equal(detail[:, ::2, ::2], detail[:, 1::2, 1::2])

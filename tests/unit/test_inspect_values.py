@@ -134,13 +134,19 @@ def test_what_is_no_reflectance_is_said(tmp_path: Path, shift: int, overrule: An
     assert info.offset == overrule.get("offset", 0)
 
 
+def test_no_offset_is_proposed_where_the_scale_is_wrong(tmp_path: Path) -> None:
+    info = inspect(write_raster(tmp_path / "s.tif", numbers(), scale="0.0001", offset="0"), scale=1)
+    assert info.offset == 0
+    assert [warning.split(" up to ")[0] for warning in info.warnings] == ["Reflectances"]
+
+
 def test_an_image_without_a_valid_pixel_is_said_to_be_one(tmp_path: Path) -> None:
     values = np.zeros((13, 600, 600), np.uint16)
     empty = inspect(write_raster(tmp_path / "a.tif", values))
     assert any("No pixel is valid" in warning for warning in empty.warnings)
     assert empty.level is None
     # A preview misses these, and the whole image is looked at.
-    values[:, 301, 301:303] = 800
+    values[:, 303, 303] = 800
     assert not any("No pixel" in warning for warning in inspect(write_raster(tmp_path / "b.tif", values)).warnings)
 
 

@@ -116,14 +116,17 @@ def decide_offset(
     offset = told_offset(told, report)
     if offset is not None:
         return offset
-    floors = _floors(preview, quantification, level)
     written = _written(raster, bands, quantification)
+    if (top := brightest(preview) / quantification) > TOO_BRIGHT:
+        because = f"With this scale values up to {top:.4g} come out, from which no offset can be told."
+        if written:
+            report.found("offset", "read", "certain", written[1])
+        else:
+            report.found("offset", "assumed", "unsure", because)
+        return written[0] if written else 0.0
+    floors = _floors(preview, quantification, level)
     if written:
         return _trusted(written, floors, report)
-    if (top := brightest(preview) / quantification) > TOO_BRIGHT:
-        because = f"Values up to {top:.4g} times the scale are no reflectance that an offset could be told from."
-        report.found("offset", "assumed", "unsure", because)
-        return 0.0
     # A zero would otherwise be shown as -0.
     return round(_inferred(raster, floors, report) * floors.step, 6) + 0.0
 
