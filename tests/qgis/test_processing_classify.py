@@ -119,10 +119,10 @@ def test_only_the_selection_counts_when_asked(run, memory):
 
 def test_unsaved_edits_and_filters_count(run, osm, tmp_path, qgis_new_project):
     layer = QgsVectorLayer(str(osm), "osm")
-    copy = tmp_path / "copy.gpkg"
-    QgsVectorFileWriter.writeAsVectorFormatV3(
-        layer, str(copy), QgsCoordinateTransformContext(), QgsVectorFileWriter.SaveVectorOptions()
-    )
+    # No GeoPackage: SQLite now and then cannot open one that was closed a moment ago ("unable to open database file").
+    copy, options = tmp_path / "copy.shp", QgsVectorFileWriter.SaveVectorOptions()
+    options.driverName = "ESRI Shapefile"
+    QgsVectorFileWriter.writeAsVectorFormatV3(layer, str(copy), QgsCoordinateTransformContext(), options)
     layer = QgsVectorLayer(str(copy), "copy")
     layer.setSubsetString("fclass in ('forest', 'meadow')")
     qgis_new_project.addMapLayer(layer)
