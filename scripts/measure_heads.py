@@ -70,7 +70,10 @@ SOURCES = {
 
 @dataclasses.dataclass(frozen=True)
 class Pool:
-    """Labelled pixels: features per level (N, C), class codes, polygon numbers and (N, 2) places."""
+    """Labelled pixels: features per level (N, C), class codes, polygon numbers and (N, 2) places.
+
+    The first `base` levels are the pixels and their surroundings.
+    """
 
     features: list[NDArray[np.float64]]
     labels: NDArray[np.intp]
@@ -78,6 +81,7 @@ class Pool:
     places: NDArray[np.float64]
     scalings: list[LevelScaling]
     strides: list[int]
+    base: int
 
 
 def use_random_weights() -> None:
@@ -138,8 +142,8 @@ def read_pool(source: Source, data: Path, folder: Path) -> tuple[Pool, list[str]
     kept = np.isfinite(values[0]).all(axis=1)
     scaled = [np.nan_to_num((v - s.mean) * s.gain)[kept] for v, s in zip(values, scalings, strict=True)]
     strides = [level.stride for level in features.levels]
-    pool = Pool(scaled, of_polygon[polygons][kept], polygons[kept], places[kept], scalings, strides)
-    return pool, names
+    labels = of_polygon[polygons][kept]
+    return Pool(scaled, labels, polygons[kept], places[kept], scalings, strides, features.base), names
 
 
 def draws(pool: Pool, shots: int, count: int) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
@@ -163,7 +167,8 @@ def training_of(pool: Pool, rows: NDArray[np.intp], levels: int) -> Training:
     ones = np.ones(len(rows))
     names = tuple(map(str, range(pool.labels.max() + 1)))
     features = tuple(values[rows] for values in pool.features[:levels])
-    return Training(names, features, pool.labels[rows], np.arange(len(rows)), ones, ones, pool.places[rows], ())
+    numbers = np.arange(len(rows))
+    return Training(names, features, pool.labels[rows], numbers, ones, ones, pool.places[rows], (), pool.base)
 
 
 def accuracy(pool: Pool, rows: NDArray[np.intp], head: LinearHead) -> float:
@@ -177,22 +182,23 @@ def accuracy(pool: Pool, rows: NDArray[np.intp], head: LinearHead) -> float:
 
 def compare(pool: Pool, shots: int, count: int, *, logistic: bool) -> dict[str, NDArray[np.float64]]:
     """Return balanced accuracies per draw, by head and levels, and the chosen scales."""
+    base = pool.base
     plain = [dataclasses.replace(s, mean=np.zeros(len(s.mean)), gain=np.ones(len(s.mean))) for s in pool.scalings]
     found: dict[str, list[float]] = {}
     for train, test in draws(pool, shots, count):
         every = training_of(pool, train, len(plain))
-        alone = training_of(pool, train, 1)
+        alone = training_of(pool, train, base)
         x = np.concatenate(every.features, axis=1)
         present = np.bincount(every.labels, minlength=len(every.names)).astype(float)
         equal = fit_lda(Moments.of(x, every.labels, every.weights, present))
         heads = {
-            "LDA, level 0": fit_head(alone, plain[:1], pool.strides[:1], "lda").head,
+            "LDA, pixel levels": fit_head(alone, plain[:base], pool.strides[:base], "lda").head,
             "LDA, all levels alike": to_levels(equal, every.names, plain, np.ones(len(plain))),
         }
         weighed = fit_head(every, plain, pool.strides, "lda")
         heads["LDA, levels weighed"] = weighed.head
         if logistic:
-            heads["logistic, level 0"] = fit_head(alone, plain[:1], pool.strides[:1], "logistic").head
+            heads["logistic, pixel levels"] = fit_head(alone, plain[:base], pool.strides[:base], "logistic").head
             heads["logistic, levels weighed"] = fit_head(every, plain, pool.strides, "logistic").head
         for name, head in heads.items():
             found.setdefault(name, []).append(accuracy(pool, test, head))
@@ -202,10 +208,10 @@ def compare(pool: Pool, shots: int, count: int, *, logistic: bool) -> dict[str, 
 
 def settings(pool: Pool, shots: int, count: int) -> dict[str, float]:
     """Return mean balanced accuracies of discriminant analysis by strength of the ridge and divisor of deep levels."""
-    deep = pool.features[1:]
+    pixels, deep = pool.features[: pool.base], pool.features[pool.base :]
     deviations = [np.where(v.std(axis=0) > 1e-9, v.std(axis=0), np.inf) for v in deep]
     per_component = [v / (d * np.sqrt(len(d))) for v, d in zip(deep, deviations, strict=True)]
-    stacks = {f"level 0, ridge {ridge:g}": ([pool.features[0]], ridge) for ridge in (0.03, 0.1, 0.3, 1, 3)}
+    stacks = {f"pixel levels, ridge {ridge:g}": (pixels, ridge) for ridge in (0.03, 0.1, 0.3, 1, 3)}
     stacks["deep, one divisor per level"] = (deep, RIDGE)
     stacks["deep, one per component"] = (per_component, RIDGE)
     found: dict[str, list[float]] = {name: [] for name in stacks}
@@ -242,7 +248,7 @@ def main() -> None:
                 continue
             found = compare(pool, shots, arguments.draws, logistic=not arguments.no_logistic)
             scales = found.pop("scale")
-            base = found["LDA, level 0"]
+            base = found["LDA, pixel levels"]
             cells = [f"{base.mean():.3f}"]
             for values in list(found.values())[1:]:
                 gain = values - base

@@ -11,10 +11,12 @@ __all__ = [
     "device",
     "encoder",
     "mirror",
+    "mode",
     "set_backend_command",
     "set_device",
     "set_encoder",
     "set_mirror",
+    "set_mode",
 ]
 
 # The encoder that comes with the backend, so that the first run needs no download.
@@ -24,6 +26,7 @@ _BACKEND_COMMAND = "ssl4eo/backend_command"
 _ENCODER = "ssl4eo/encoder"
 _DEVICE = "ssl4eo/device"
 _MIRROR = "ssl4eo/mirror"
+_MODE = "ssl4eo/mode"
 
 
 def backend_command() -> str | list[str]:
@@ -56,6 +59,16 @@ def device() -> str:
 def set_device(name: str) -> None:
     """Remember the device to encode on."""
     _store(_DEVICE, name)
+
+
+def mode() -> str:
+    """Return the quality mode to encode in: `fast` or `standard`; not every encoder has each."""
+    return str(QgsSettings().value(_MODE, "") or "standard")
+
+
+def set_mode(name: str) -> None:
+    """Remember the quality mode."""
+    _store(_MODE, name)
 
 
 def mirror() -> str:

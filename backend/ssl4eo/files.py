@@ -5,19 +5,23 @@ from __future__ import annotations
 
 import errno
 import shutil
+import sys
 import uuid
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssl4eo.errors import InputError, OutputError
+from ssl4eo.errors import Cancelled, InputError, OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["atomic_file", "atomic_folder", "output_errors", "require_space"]
+__all__ = ["Unfinished", "atomic_file", "output_errors", "require_space", "resumable_folder"]
 
 _MEGABYTE = 1_000_000
+# In a folder of unfinished work: what it is for.
+_PURPOSE = "purpose"
 
 _CAUSES = {
     errno.ENOSPC: "the disk is full; free some space or choose another folder",
@@ -81,29 +85,94 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@dataclass
+class Unfinished:
+    """A folder in which long work leaves what it has done; `keep` says that it is worth going on with."""
+
+    folder: Path
+    keep: bool = False
+
+
 @contextmanager
-def atomic_folder(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary sibling folder; rename it to `path` on success, remove it otherwise.
+def resumable_folder(path: str | Path, purpose: str | None) -> Iterator[Unfinished]:
+    """Yield a hidden sibling folder of `path`; rename it to `path` on success.
+
+    What the block leaves in it when it fails, or when the process is killed, is there again when the same purpose comes
+    next, if it is worth keeping; a cancel removes it.
+
+    Args:
+        path: the folder to make.
+        purpose: what is made of what; work for another purpose is removed. None goes on with nothing.
 
     Raises:
-        InputError: when `path` exists and is not an empty folder, or its parent does not exist.
+        InputError: when `path` exists and is not an empty folder, its parent does not exist, or another run makes it.
         OutputError: when the disk is full, read-only or forbidden.
     """
     target = Path(path)
+    _require_new(target)
+    unfinished = Unfinished(target.with_name(f".{target.name}.part"))
+    folder = unfinished.folder
+    with output_errors(target), _alone(target.with_name(f"{folder.name}.lock"), target):
+        # Another run may have finished while this one came to the lock.
+        _require_new(target)
+        _prepare(folder, purpose)
+        try:
+            yield unfinished
+            (folder / _PURPOSE).unlink(missing_ok=True)
+            if target.exists():
+                target.rmdir()
+            folder.replace(target)
+        except BaseException as error:
+            # A process that is killed comes by no such place, and leaves all.
+            if isinstance(error, Cancelled) or not unfinished.keep or purpose is None:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+
+def _require_new(target: Path) -> None:
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InputError(f"{target} exists already; choose a new folder or remove it first.")
     if not target.parent.is_dir():
         raise InputError(f"The folder {target.parent} does not exist; create it or choose another.")
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
+
+
+@contextmanager
+def _alone(path: Path, target: Path) -> Iterator[None]:
+    """Hold the lock `path` against other runs; the system lets it go when this process ends, however it ends.
+
+    It lies beside the folder, so that it is still held when the folder gets its name.
+    """
+    import filelock
+
     try:
-        with output_errors(target):
-            temporary.mkdir()
-            yield temporary
-            if target.exists():
-                target.rmdir()
-            temporary.replace(target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        with filelock.FileLock(path, timeout=0):
+            try:
+                yield
+            finally:
+                # On Windows the lock removes its file itself; elsewhere it does not count when it is won with the file
+                # gone.
+                if sys.platform != "win32":
+                    path.unlink(missing_ok=True)
+    except filelock.Timeout as error:
+        raise InputError(f"Another run is writing {target} now; wait for it or choose another folder.") from error
+
+
+def _prepare(folder: Path, purpose: str | None) -> None:
+    """Make the folder, and empty it unless it was left by the same purpose."""
+    folder.mkdir(exist_ok=True)
+    try:
+        left = (folder / _PURPOSE).read_text(encoding="utf-8")
+    except OSError:
+        left = None
+    if purpose is not None and left == purpose:
+        return
+    for item in folder.iterdir():
+        if item.is_dir():
+            shutil.rmtree(item)
+        else:
+            item.unlink()
+    if purpose is not None:
+        (folder / _PURPOSE).write_text(purpose, encoding="utf-8")
 
 
 def require_space(folder: str | Path, bytes_needed: int) -> None:

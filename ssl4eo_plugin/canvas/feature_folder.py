@@ -30,7 +30,11 @@ translate = QCoreApplication.translate
 
 @dataclass(frozen=True)
 class FeatureFolder:
-    """A folder that the backend's `encode` wrote; `extent` is in `crs`, `width` and `height` are in pixels."""
+    """A folder that the backend's `encode` wrote.
+
+    `extent` is in `crs`, `width` and `height` are in pixels. `encoders` are all of them, the first one first; `mode` is
+    how that one ran and `components` what was kept, "" where an older backend did not say it.
+    """
 
     path: Path
     encoder: str
@@ -42,6 +46,9 @@ class FeatureFolder:
     width: int
     height: int
     picture: Path
+    encoders: tuple[str, ...]
+    mode: str
+    components: int | str
 
     @classmethod
     def open(cls, path: str | Path) -> FeatureFolder:
@@ -84,7 +91,17 @@ def _read(path: Path, properties: dict[str, Any]) -> tuple[Any, ...]:
     extent.setMinimal()
     for x, y in corners:
         extent.combineExtentWith(QgsPointXY(x, y))
-    # The first level of the encoder; level 0 is the pixels themselves.
-    picture = path / levels[min(1, len(levels) - 1)]["file"]
+    # The first level of the encoder; those before it are the pixels and their surroundings.
+    made = [level for level in levels if level.get("kind") == "features"] or levels[1:] or levels
     crs = QgsCoordinateReferenceSystem(properties["proj:code"])
-    return card["id"], card["title"], scene["path"], bool(scene["simulated"]), crs, extent, width, height, picture
+    names = card["id"], card["title"], scene["path"], bool(scene["simulated"])
+    return *names, crs, extent, width, height, path / made[0]["file"], *_settings(properties)
+
+
+def _settings(properties: dict[str, Any]) -> tuple[tuple[str, ...], str, int | str]:
+    encoders = properties.get("ssl4eo:encoders") or [properties["ssl4eo:encoder"]]
+    return (
+        tuple(entry["id"] for entry in encoders),
+        encoders[0].get("mode", ""),
+        properties.get("ssl4eo:components", ""),
+    )

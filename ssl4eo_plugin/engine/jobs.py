@@ -110,10 +110,9 @@ def _stopped(backend: BackendProcess, remedy: str) -> str:
 
 
 def _press_again(kind: str) -> str:
-    labelled = translate("Engine", "what was labelled is saved; press {} again")
     remedies = {
-        "encode": labelled.format(translate("Engine", "Encode")),
-        "classify": labelled.format(translate("Engine", "Classify")),
+        "encode": translate("Engine", "labels and finished tiles are kept; press Encode again to go on"),
+        "classify": translate("Engine", "what was labelled is saved; press Classify again"),
         "weights_download": translate("Engine", "what was downloaded is kept; press Download again"),
     }
     return remedies.get(kind) or translate("Engine", "try again")

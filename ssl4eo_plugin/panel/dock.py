@@ -14,7 +14,9 @@ results arrive by signal):
     ``set_overrules(bands=None, scale=None, offset=None, nodata=None, level=None, unit=None)``;
     signals ``inspected(dict)``, ``failed(str)``.
 ``dock.features``
-    ``set_encoder(id)``, ``encoder_id()``, ``set_second_encoder(id | None, layer=None)``,
+    ``set_encoder(id)``, ``encoder_id()``, ``set_mode("fast" | "standard")``, ``mode()``,
+    ``set_components(64 | "full")``, ``set_projection(folder | None) -> bool``,
+    ``set_second_encoder(id | None, layer=None)``,
     ``open_encoders() -> EncoderTable`` (``choose(id)``, ``download()``, ``import_file(path)``, ``use()``),
     ``set_extent("layer" | "view" | "drawn", rect=None)`` (``rect`` is a QgsRectangle in the scene's CRS),
     ``extent() -> QgsRectangle | None`` (scene's CRS, snapped to its pixels), ``set_output(folder)``,

@@ -27,6 +27,7 @@ def details(card: dict[str, Any], misfit: str) -> str:
         (translate("Encoders", "Takes"), _takes(card)),
         (translate("Encoders", "Scaling"), _scaling(card)),
         (translate("Encoders", "Gives"), _gives(card)),
+        (translate("Encoders", "Quality"), _modes(card)),
         (translate("Encoders", "Scores"), _scores(card)),
         (translate("Encoders", "Note"), escape(card["note"])),
         (translate("Encoders", "Licence"), escape(f"{card['license']}. {card['attribution']}")),
@@ -63,6 +64,10 @@ def _gives(card: dict[str, Any]) -> str:
         return sentence.format(len(strides), strides[0], strides[0], card["window"])
     sentence = translate("Encoders", "levels of {} px per value; pre-trained on {} px")
     return sentence.format(", ".join(map(str, strides)), card["window"])
+
+
+def _modes(card: dict[str, Any]) -> str:
+    return escape("; ".join(words.quality(mode, card["mode_costs"][mode]) for mode in card["modes"]))
 
 
 def _scores(card: dict[str, Any]) -> str:

@@ -7,7 +7,19 @@ from typing import Any
 
 from qgis.PyQt.QtCore import QCoreApplication
 
-__all__ = ["backbone", "facts", "group", "inputs", "level_name", "method", "misfit", "scaling", "size", "state"]
+__all__ = [
+    "backbone",
+    "facts",
+    "group",
+    "inputs",
+    "level_name",
+    "method",
+    "misfit",
+    "quality",
+    "scaling",
+    "size",
+    "state",
+]
 
 # As people in the field write them.
 _METHODS = {
@@ -90,6 +102,16 @@ def state(card: dict[str, Any]) -> str:
     }
     absent = translate("Encoders", "to download") if card["downloadable"] else translate("Encoders", "to import")
     return words.get(card["state"], absent)
+
+
+def quality(mode: str, cost: float) -> str:
+    """Return the name of a quality mode and what it costs, such as "Fast · a quarter of the time"."""
+    names = {"fast": translate("Encoders", "Fast"), "standard": translate("Encoders", "Standard")}
+    name = names.get(mode, mode.capitalize())
+    if cost == 1:
+        return name
+    quarter = translate("Encoders", "a quarter of the time")
+    return f"{name} · " + (quarter if cost == 0.25 else translate("Encoders", "{:g} × the time").format(cost))
 
 
 def scaling(card: dict[str, Any]) -> str:

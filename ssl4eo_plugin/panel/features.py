@@ -6,20 +6,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qgis.core import QgsApplication, QgsRectangle, QgsSettings
+from qgis.core import QgsApplication, QgsRectangle
 from qgis.PyQt.QtCore import pyqtSignal
 
 from ssl4eo_plugin import settings
 from ssl4eo_plugin.canvas.errors import CanvasError
 from ssl4eo_plugin.panel.download_note import DownloadNote
 from ssl4eo_plugin.panel.encoder_table import EncoderTable
+from ssl4eo_plugin.panel.encoder_words import quality
 from ssl4eo_plugin.panel.encoders import EncoderBox
 from ssl4eo_plugin.panel.extent import DRAWN, LAYER, VIEW, ExtentPicker
+from ssl4eo_plugin.panel.outcome import outcome
 from ssl4eo_plugin.panel.output import OutputForm
 from ssl4eo_plugin.panel.page import Page
+from ssl4eo_plugin.panel.quality import QualityBox
+from ssl4eo_plugin.panel.reduction import ReductionForm
 from ssl4eo_plugin.panel.scene_facts import area, pixels
 from ssl4eo_plugin.panel.second_encoder import SecondEncoder
 from ssl4eo_plugin.panel.sets_list import SetsChooser
+from ssl4eo_plugin.panel.speed import duration, estimate, remember
 
 if TYPE_CHECKING:
     from qgis.core import QgsRasterLayer
@@ -29,12 +34,9 @@ if TYPE_CHECKING:
 
 __all__ = ["FeaturesPage"]
 
-# Pixels per second of the last run, by encoder.
-_SPEED = "ssl4eo/speed/"
-
 
 class FeaturesPage(Page):
-    """Choose encoder, extent and folder; encode; choose among the feature sets there are."""
+    """Choose encoder, quality, extent and folder; encode; choose among the feature sets there are."""
 
     encoded = pyqtSignal(dict)
     modelsLoaded = pyqtSignal(list)
@@ -48,6 +50,7 @@ class FeaturesPage(Page):
         self._picker.changed.connect(self._show_extent)
         self._connect_encoders()
         self._output = OutputForm(state, self.deviceBox, self.folderBox)
+        self._reduction = ReductionForm(state, self.componentsBox, self.projectionBox)
         self.job.set_action(self.tr("Encode"), QgsApplication.getThemeIcon("/mActionStart.svg"))
         self.job.started.connect(self.encode)
         self._sets = SetsChooser(state, self.setsLabel, self.setsList, self.useButton, self.otherButton, self)
@@ -63,6 +66,22 @@ class FeaturesPage(Page):
     def encoder_id(self) -> str:
         """Return the chosen encoder."""
         return self._encoders.encoder_id()
+
+    def set_mode(self, mode: str) -> None:
+        """Choose `fast` or `standard`; what the encoder lacks waits for one that has it."""
+        self._quality.choose(mode)
+
+    def mode(self) -> str:
+        """Return the quality in which the chosen encoder runs."""
+        return self._quality.mode()
+
+    def set_components(self, components: int | str) -> None:
+        """Choose how many values are kept per level and place; "full" for all channels."""
+        self._reduction.choose_components(components)
+
+    def set_projection(self, folder: str | Path | None) -> bool:
+        """Choose a feature set whose components are taken, None for the image's own; False when it does not fit."""
+        return self._reduction.choose_projection(folder)
 
     def set_second_encoder(self, encoder_id: str | None, layer: QgsRasterLayer | None = None) -> None:
         """Choose a second encoder and the layer of its image, None for the same image; None for no second one."""
@@ -112,14 +131,15 @@ class FeaturesPage(Page):
             return
         settings.set_encoder(params["encoder"])
         self.note.say("")
-        size = self._picker.size() or (0, 0)
+        size, encoders = self._picker.size() or (0, 0), self._encoder_ids()
         description = self.tr("Encoding {}").format(self.state.scene.layer.name())
         session = self.state.session
 
-        speed_key = self._speed_key()
-
         def succeeded(result: dict[str, Any]) -> None:
-            self._encoded(result, speed_key, size, same_project=session is self.state.session)
+            # Of a run that found a part of its work done, the time says nothing of the next.
+            if not result["cached"] and not result["resumed"]:
+                remember(encoders, params["mode"], size[0] * size[1], result["seconds"])
+            self._encoded(result, params, size, same_project=session is self.state.session)
 
         task = self.state.runner.job("encode", params, description, succeeded, self.fail)
         task.cancelled.connect(lambda: self.note.say(self.tr("Cancelled; nothing was written.")))
@@ -141,6 +161,7 @@ class FeaturesPage(Page):
         if shown:
             self.state.encoders.load()
             self._sets.show()
+            self._reduction.show()
 
     def dispose(self) -> None:
         """Give the canvas back as it was."""
@@ -154,13 +175,15 @@ class FeaturesPage(Page):
         library = self.state.encoders
         self._table: EncoderTable | None = None
         self._encoders = EncoderBox(library, self.encoderBox, self.encoderFacts, self)
+        self._quality = QualityBox(library, self.qualityLabel, self.qualityBox, self)
         self._second = SecondEncoder(self.state, self.secondBox, self.secondLayer, self.secondFacts, self)
         self._downloads = DownloadNote(library, self.downloadFacts, self.note, self)
         library.failed.connect(self.fail)
         library.downloads.failed.connect(self._download_failed)
         library.changed.connect(lambda: self.modelsLoaded.emit(list(library.cards.values())))
         self._encoders.chosen.connect(self._encoder_chosen)
-        self._second.changed.connect(self._show_extent)
+        self._second.changed.connect(self._show_choice)
+        self._quality.changed.connect(self._show_choice)
         self.encodersButton.clicked.connect(self.open_encoders)
 
     def _params(self) -> dict[str, Any]:
@@ -176,8 +199,11 @@ class FeaturesPage(Page):
             raise CanvasError(self._no_extent())
         params: dict[str, Any] = {
             "scene": scene.path,
-            "out": str(self._output.folder(scene, self._encoder_ids())),
+            "out": str(self._output.folder(scene, self._encoder_ids(), self.mode())),
             "encoder": self.encoder_id(),
+            "mode": self.mode(),
+            "reuse": True,
+            **self._reduction.params(),
             "device": self._output.device(),
             **scene.overrules,
         }
@@ -192,7 +218,12 @@ class FeaturesPage(Page):
         return [self.encoder_id()] + ([second] if second else [])
 
     def _encoder_chosen(self, encoder_id: str) -> None:
+        self._quality.set_encoder(encoder_id)
+        # It tells that it changed, which shows the rest.
         self._second.set_first(encoder_id)
+
+    def _show_choice(self) -> None:
+        self._reduction.set_encoders(self._encoder_ids(), self.mode())
         self._show_extent()
 
     def _download_failed(self, _encoder_id: str, sentence: str) -> None:
@@ -200,19 +231,17 @@ class FeaturesPage(Page):
         if self._table is None or not self._table.isVisible():
             self.fail(sentence)
 
-    def _speed_key(self) -> str:
-        return _SPEED + "+".join(self._encoder_ids())
-
-    def _encoded(self, result: dict[str, Any], speed_key: str, size: tuple[int, int], *, same_project: bool) -> None:
-        seconds = max(result["seconds"], 0.1)
-        QgsSettings().setValue(speed_key, size[0] * size[1] / seconds)
+    def _encoded(
+        self, result: dict[str, Any], params: dict[str, Any], size: tuple[int, int], *, same_project: bool
+    ) -> None:
         # What was chosen exists now, so the next run needs another folder.
         self.set_output("")
         if same_project and not self.use(result["features"]):
             return
-        words = self.tr("Encoded {} in {:.0f} s on {}.").format(pixels(*size), seconds, result["device"].upper())
         warnings = result.get("warnings", [])
-        self.note.say("\n".join([words, *warnings]), "warning" if warnings else "info")
+        self.note.say(
+            "\n".join([*outcome(result, size, params["device"]), *warnings]), "warning" if warnings else "info"
+        )
         self._show_extent()
         self.encoded.emit(result)
 
@@ -224,7 +253,7 @@ class FeaturesPage(Page):
 
     def _show_extent(self) -> None:
         scene, size = self.state.scene, self._picker.size()
-        self._output.show_default(scene, self._encoder_ids())
+        self._output.show_default(scene, self._encoder_ids(), self.mode())
         if scene is None:
             self.extentFacts.setText(self.tr("Choose an image under Imagery first."))
         elif size is None:
@@ -237,19 +266,15 @@ class FeaturesPage(Page):
         if scene.crs.isValid() and not scene.crs.isGeographic():
             across, down = scene.info["resolution"]
             words += f" ({area(size[0] * across, size[1] * down)})"
-        speed = float(QgsSettings().value(self._speed_key(), 0) or 0)
-        if speed:
-            words += ", " + self.tr("about {} as in the last run").format(_duration(size[0] * size[1] / speed))
-        return words
+        guess = estimate(self.state.encoders.cards, self._encoder_ids(), self.mode(), size[0] * size[1])
+        if guess is None:
+            return words
+        time, judged_by = duration(guess[0]), guess[1]
+        if judged_by == self.mode():
+            return f"{words}, " + self.tr("about {} as in the last run").format(time)
+        return f"{words}, " + self.tr("about {}, by the last run in {}").format(time, quality(judged_by, 1))
 
     def _no_extent(self) -> str:
         if self._picker.mode == DRAWN:
             return self.tr("Drag a rectangle over the image.")
         return self.tr("The map does not show the image; zoom to it or choose Layer.")
-
-
-def _duration(seconds: float) -> str:
-    minutes = seconds / 60
-    if minutes < 1.5:
-        return f"{max(1, round(seconds))} s"
-    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"

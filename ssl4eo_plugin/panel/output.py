@@ -12,6 +12,7 @@ from qgis.PyQt.QtCore import QObject
 
 from ssl4eo_plugin import settings
 from ssl4eo_plugin.canvas.errors import CanvasError
+from ssl4eo_plugin.canvas.feature_folder import ITEM
 
 if TYPE_CHECKING:
     from qgis.PyQt.QtWidgets import QComboBox
@@ -48,29 +49,30 @@ class OutputForm(QObject):
         """Choose the folder to make; "" goes back to the default."""
         self._folders.setFilePath(str(folder))
 
-    def folder(self, scene: SceneState, encoders: list[str]) -> Path:
-        """Return the folder to make.
+    def folder(self, scene: SceneState, encoders: list[str], mode: str) -> Path:
+        """Return the folder to make; the same again as long as none was made.
 
         Raises:
-            CanvasError: when the chosen one exists.
+            CanvasError: when the chosen one exists and is no feature set; of those the backend knows what they hold.
         """
         chosen = self._folders.filePath().strip()
         if not chosen:
-            return self._default(scene, encoders)
-        if Path(chosen).exists():
+            return self._default(scene, encoders, mode)
+        if Path(chosen).exists() and not (Path(chosen) / ITEM).is_file():
             sentence = self.tr("“{}” exists already and is not written over; choose a folder that is new.")
             raise CanvasError(sentence.format(chosen))
         return Path(chosen)
 
-    def show_default(self, scene: SceneState | None, encoders: list[str]) -> None:
+    def show_default(self, scene: SceneState | None, encoders: list[str], mode: str) -> None:
         """Show in the empty field which folder will be made."""
-        default = str(self._default(scene, encoders)) if scene is not None else ""
+        default = str(self._default(scene, encoders, mode)) if scene is not None else ""
         self._folders.lineEdit().setPlaceholderText(default)
         self._folders.setToolTip(default)
 
-    def _default(self, scene: SceneState, encoders: list[str]) -> Path:
+    def _default(self, scene: SceneState, encoders: list[str], mode: str) -> Path:
         image = re.sub(r"[^\w.-]+", "_", Path(scene.path).stem).strip("_") or "image"
+        parts = [image, "+".join(encoders), *([mode] if mode != "standard" else [])]
         number, home = 1, self._state.home() / "ssl4eo"
-        while (folder := home / f"{image}-{'+'.join(encoders)}-{number}").exists():
+        while (folder := home / "-".join([*parts, str(number)])).exists():
             number += 1
         return folder

@@ -103,7 +103,9 @@ class PanelState(QObject):
         """Return the feature sets that the project remembers and those beside it, those in use first."""
         folders = dict.fromkeys(self._sets())
         for item in sorted((self.home() / "ssl4eo").glob(f"*/{ITEM}")):
-            folders.setdefault(item.parent)
+            # What begins with a dot was never finished.
+            if not item.parent.name.startswith("."):
+                folders.setdefault(item.parent)
         found = []
         for folder in folders:
             try:

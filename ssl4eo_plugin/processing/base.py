@@ -68,6 +68,10 @@ class BackendAlgorithm(QgsProcessingAlgorithm):
         """Return what to say when the user cancelled."""
         return self.tr("Cancelled; nothing was written.")
 
+    def stopped_remedy(self) -> str:
+        """Return what to do when the backend stopped in the middle, as the end of a sentence."""
+        return self.tr("run it again")
+
     def run_in_backend(self, kind: str, params: dict[str, Any], feedback: QgsProcessingFeedback) -> dict[str, Any]:
         """Run one job and return its result.
 
@@ -90,7 +94,7 @@ class BackendAlgorithm(QgsProcessingAlgorithm):
                 params,
                 advanced=advanced,
                 cancelled=feedback.isCanceled,
-                remedy=self.tr("run it again"),
+                remedy=self.stopped_remedy(),
             )
         except JobCancelled as error:
             raise QgsProcessingException(self.cancelled_sentence()) from error

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from qgis.core import QgsProcessingProvider
 
 from ssl4eo_plugin.paths import plugin_icon, resource
+from ssl4eo_plugin.processing.bench import BenchAlgorithm
 from ssl4eo_plugin.processing.classify import ClassifyAlgorithm
 from ssl4eo_plugin.processing.encode import EncodeAlgorithm
 from ssl4eo_plugin.processing.harmonise import HarmoniseAlgorithm
@@ -59,5 +60,6 @@ class Ssl4eoProvider(QgsProcessingProvider):
             HarmoniseAlgorithm,
             EncodeAlgorithm,
             ClassifyAlgorithm,
+            BenchAlgorithm,
         ):
             self.addAlgorithm(algorithm(self.backend))

@@ -58,7 +58,7 @@ def test_a_feature_set_knows_its_place_and_origin(feature_set, scene):
     assert feature_set.crs == UTM
     assert feature_set.scene == scene
     assert not feature_set.simulated
-    assert feature_set.picture.name == "level_1.tif"
+    assert feature_set.picture.name == "level_2.tif"
 
 
 @pytest.mark.parametrize(("right", "up", "inside"), [(1, 1, True), (-1, 1, False), (1, -1, False), (-1, -1, False)])

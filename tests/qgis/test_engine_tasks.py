@@ -127,7 +127,10 @@ def test_a_backend_killed_in_the_middle_fails_and_the_next_job_starts_it_anew(ba
     outcome.task.advanced.connect(kill_once_it_runs)
     ((how, sentence),) = outcome.run().ended
     assert how == "failed"
-    assert sentence == "The backend stopped (ended by signal 9); what was labelled is saved; press Encode again."
+    assert (
+        sentence
+        == "The backend stopped (ended by signal 9); labels and finished tiles are kept; press Encode again to go on."
+    )
     assert run_task(JobTask(backend, "encode", encode)).run().ended[0][0] == "succeeded"
 
 

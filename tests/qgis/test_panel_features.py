@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 from qgis.core import QgsProject, QgsRectangle
 from qgis.PyQt.QtCore import Qt
 
+from ssl4eo_plugin.engine.environment import clean_environment
 from tests.qgis.canvas_helpers import UTM, drag, show
 from tests.qgis.helpers import PATCH_BBOX
 from tests.qgis.panel_helpers import serve_until, told
@@ -110,8 +113,9 @@ def test_encoding_makes_a_feature_set_and_shows_it(page, dock, tmp_path):
     features = dock.state.features
     assert features.path == folder
     assert box(features.extent) == box(page.extent())
+    # What the encoder makes of it, after the pixels and their surroundings.
     (layer,) = QgsProject.instance().mapLayersByName("Features: patch")
-    assert layer.source() == str(folder / "level_1.tif")
+    assert layer.source() == str(folder / "level_2.tif")
     assert page.note.sentence().startswith("Encoded 64 × 64 px in")
     assert "about" in page.extentFacts.text()
     assert page.setsList.topLevelItem(0).text(0).startswith("patch\n64 × 64 px")
@@ -119,6 +123,63 @@ def test_encoding_makes_a_feature_set_and_shows_it(page, dock, tmp_path):
     assert dock.show_step("labels")
     # The next one does not go into the folder that exists now.
     assert page.folderBox.filePath() == ""
+
+
+def test_the_same_again_is_taken_from_where_it_is(page, dock, tmp_path):
+    folder = tmp_path / "sets" / "patch"
+    encode(page, folder)
+    estimate = page.extentFacts.text()
+    dock.state.features = None
+    result, failed = encode(page, tmp_path / "sets" / "again")
+    assert failed is None
+    assert page.note.sentence() == "Already encoded: taken from “patch”."
+    assert (result["features"], dock.state.features.path) == (str(folder), folder)
+    assert [entry.name for entry in (tmp_path / "sets").iterdir()] == ["patch"]
+    # The time of a run that had nothing to do says nothing.
+    assert page.extentFacts.text() == estimate
+    # So it is when the folder itself is named.
+    encode(page, folder)
+    assert page.note.sentence() == "Already encoded: taken from “patch”."
+    page.set_components(16)
+    _none, sentence = encode(page, folder)
+    assert "exists already" in sentence
+
+
+# Runs a job of the backend, and ends as if it was killed when the first tile is on disk.
+_KILLED_AFTER_A_TILE = """
+import os, sys
+from ssl4eo.features.engine.records import Records
+from ssl4eo.jobs import no_progress
+from ssl4eo.service.kinds import EncodeJob
+write = Records.write
+def write_and_end(*arguments):
+    write(*arguments)
+    os._exit(9)
+Records.write = write_and_end
+EncodeJob.model_validate_json(sys.argv[1]).run(no_progress)
+"""
+
+
+def test_an_interrupted_run_is_gone_on_with_in_the_same_folder(page, backend_command, tmp_path):
+    QgsProject.instance().write(str(tmp_path / "job.qgz"))
+    page.set_extent("layer")
+    params = page._params()
+    folder = Path(params["out"])
+    folder.parent.mkdir()
+    job = json.dumps({"kind": "encode", "params": params})
+    command = [Path(backend_command[0]).with_name("python"), "-c", _KILLED_AFTER_A_TILE, job]
+    assert subprocess.run(command, env=clean_environment(), check=False).returncode == 9
+    assert not folder.exists()
+    # What is left is no feature set, and the folder is still the next one.
+    page.set_shown(True)
+    assert page.setsList.topLevelItemCount() == 0
+    assert page._params() == params
+    result, failed = told(page, page.encode, "encoded")
+    assert failed is None
+    assert (result["features"], result["resumed"]) == (str(folder), 1)
+    assert "It went on where an interrupted run had stopped, after 1 of 2 tiles." in page.note.sentence()
+    assert "about" not in page.extentFacts.text()
+    assert [entry.name for entry in folder.parent.iterdir()] == [folder.name]
 
 
 def test_the_default_folder_is_beside_the_image_and_new_each_time(page, image):
@@ -198,6 +259,7 @@ def test_a_backend_that_dies_is_one_sentence_and_the_next_encode_works(page, doc
     assert not page.running()
     assert dock.state.features is None
     assert dock.state.scene is not None
+    assert page.folderBox.filePath() == str(tmp_path / "never")
     result, failed = encode(page, tmp_path / "patch")
     assert failed is None
     assert Path(result["features"]).is_dir()

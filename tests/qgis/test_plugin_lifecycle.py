@@ -67,6 +67,7 @@ def provider():
 def test_without_a_window_it_offers_the_algorithms_only(plugin):
     assert provider() is plugin.provider
     assert [algorithm.id() for algorithm in provider().algorithms()] == [
+        "ssl4eo:bench",
         "ssl4eo:classify",
         "ssl4eo:downloadweights",
         "ssl4eo:encode",

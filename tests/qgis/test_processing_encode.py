@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 
@@ -38,10 +39,13 @@ class Listener(QgsProcessingFeedback):
 
     def __init__(self):
         super().__init__()
-        self.steps = []
+        self.steps, self.told = [], []
 
     def setProgressText(self, text):  # noqa: N802
         self.steps.append(text)
+
+    def pushInfo(self, text):  # noqa: N802
+        self.told.append(text)
 
 
 def test_it_gives_the_pixels_of_the_command_line(algorithms, scene, features, tmp_path):
@@ -60,12 +64,54 @@ def test_it_gives_the_pixels_of_the_command_line(algorithms, scene, features, tm
     levels = json.loads(result["LEVELS"])
     assert (result["ENCODER"], result["DEVICE"]) == ("moco-resnet18w32-s2", "cpu")
     assert result["SECONDS"] > 0
+    assert result["CACHED"] is False
+    assert any(
+        re.match(r"Encoded in [\d.]+ s on cpu \(asked for\) in \w+ \(this processor .*\)\.$", t) for t in feedback.told
+    )
     assert len(levels) == len(list(out.glob("level_*.tif"))) > 2
     for level in range(len(levels)):
         np.testing.assert_array_equal(pixels(out, level), pixels(features, level))
     assert progress == sorted(progress)
     assert feedback.steps[0] == "Starting the backend"
     assert len(feedback.steps) == len(set(feedback.steps)) > 2
+
+
+def test_components_and_the_projection_of_another_set_are_taken(algorithms, scene, tmp_path):
+    """The left half gives its components to the right half; a folder that was made of the same is taken as it is."""
+    west, south, east, north = PATCH_BBOX
+    middle, crs = (west + east) / 2, QgsCoordinateReferenceSystem(UTM33)
+    left, right = (
+        QgsReferencedRectangle(QgsRectangle(*box), crs)
+        for box in ((west, south, middle, north), (middle, south, east, north))
+    )
+    given = {"INPUT": scene, "EXTENT": left, "DEVICE": "cpu", "COMPONENTS": "8", "OUTPUT": str(tmp_path / "left")}
+    made = processing.run("ssl4eo:encode", given)
+    other = {**given, "EXTENT": right, "PROJECTION": str(tmp_path / "left"), "OUTPUT": str(tmp_path / "right")}
+    taken = processing.run("ssl4eo:encode", other)
+    assert json.loads(made["LEVELS"]) == json.loads(taken["LEVELS"])
+    assert {level["components"] for level in json.loads(made["LEVELS"]) if level["kind"] == "features"} == {8}
+    stored = [np.load(tmp_path / side / "projection.npz") for side in ("left", "right")]
+    for name in stored[0]:
+        np.testing.assert_array_equal(stored[0][name], stored[1][name])
+    feedback = Listener()
+    again = processing.run("ssl4eo:encode", other, feedback=feedback)
+    assert (again["CACHED"], again["OUTPUT"]) == (True, str(tmp_path / "right"))
+    assert f"Nothing to do: {tmp_path / 'right'} was made from the same scene, encoder and settings." in feedback.told
+
+
+def test_the_modes_are_those_that_encoders_have(algorithms, cards):
+    offered = algorithms.algorithm("encode").parameterDefinition("MODE").options()
+    assert set(offered) == {mode for card in cards for mode in card["modes"]}
+
+
+@pytest.mark.parametrize("components", ["0", "-1", "many", "1.5"])
+def test_components_that_are_no_number_are_refused_before_anything_starts(algorithms, scene, tmp_path, components):
+    algorithms.backend.stop()
+    given = {"INPUT": scene, "COMPONENTS": components, "OUTPUT": str(tmp_path / "f")}
+    accepted, sentence = algorithms.algorithm("encode").checkParameterValues(given, QgsProcessingContext())
+    assert not accepted
+    assert sentence == f"“{components}” in Components is neither a number from 1 on nor full; write one of them."
+    assert not algorithms.backend.alive
 
 
 def test_an_extent_in_degrees_covers_the_same_place(algorithms, scene, tmp_path):
@@ -112,10 +158,10 @@ def test_a_further_encoder_joins_on_another_scene(algorithms, scene, shared_data
         },
     )
     levels = json.loads(result["LEVELS"])
-    assert [level["scene"] for level in levels] == [0] * 5 + [1] * 5
-    assert [level["stride"] for level in levels] == [1, 4, 8, 16, 32] * 2
-    for level in range(5):
-        np.testing.assert_array_equal(pixels(tmp_path / "features", level), pixels(tmp_path / "features", level + 5))
+    assert [level["scene"] for level in levels] == [0] * 6 + [1] * 6
+    assert [level["stride"] for level in levels] == [1, 4, 4, 8, 16, 32] * 2
+    for level in range(6):
+        np.testing.assert_array_equal(pixels(tmp_path / "features", level), pixels(tmp_path / "features", level + 6))
 
 
 def test_a_further_encoder_on_the_same_scene_is_passed_on(algorithms, scene, tmp_path):
@@ -150,6 +196,8 @@ def test_a_band_list_that_cannot_be_read_is_refused_before_anything_starts(algor
         ({"ENCODER": "resnet-of-dreams"}, "resnet-of-dreams"),
         ({"BANDS": "1=B77"}, "B77"),
         ({"DEVICE": "abacus"}, "abacus"),
+        ({"MODE": "fast"}, "no mode 'fast'; choose one of: standard"),
+        ({"PROJECTION": "/no/such/set"}, "/no/such/set"),
         ({"EXTENT": f"0,100,0,100 [{UTM33}]"}, "image|scene|outside"),
     ],
 )
@@ -177,7 +225,8 @@ def test_a_backend_that_stops_in_the_middle_is_one_sentence(algorithms, scene, t
             os.kill(algorithms.backend.pid, signal.SIGKILL)
 
     feedback.progressChanged.connect(kill_once_it_runs)
-    with pytest.raises(QgsProcessingException, match=r"^The backend stopped \(ended by signal 9\); run it again\.$"):
+    sentence = r"^The backend stopped \(ended by signal 9\); run it again into the same folder to go on\.$"
+    with pytest.raises(QgsProcessingException, match=sentence):
         processing.run("ssl4eo:encode", {"INPUT": scene, "OUTPUT": str(tmp_path / "f")}, feedback=feedback)
     assert not (tmp_path / "f").exists()
 

@@ -11,10 +11,11 @@ import pyogrio
 import shapely
 from rasterio.crs import CRS
 from scene_files import ORIGIN
+from ssl4eo.features.levelfile import BLOCK, LevelFile
 from ssl4eo.features.projection import fit_quantiser
+from ssl4eo.features.spectral import STRIDE
 from ssl4eo.features.store import ITEM
-from ssl4eo.features.tiling import level_grid
-from ssl4eo.features.writer import LevelWriter
+from ssl4eo.features.tiling import LevelGrid, level_grid
 from ssl4eo.grid import Grid
 
 if TYPE_CHECKING:
@@ -37,43 +38,56 @@ def write_features(
     pixels: NDArray[np.float32],
     deep: dict[int, int] | None = None,
     added: NDArray[np.float32] | None = None,
+    around: NDArray[np.float32] | None = None,
 ) -> Path:
     """Write a feature set with the store's own writer.
 
-    Level 0 is `pixels` (C, H, W), NaN where nodata; each deep level of stride s has deep[s] components: the first of
-    them is the mean of the first pixel component around the cell, the others are noise. The last level is `added`
-    (C, H, W), the pixels of another scene.
+    Level 0 is `pixels` (C, H, W), NaN where nodata, and level 1 their surroundings `around` (C, ceil(H / 4),
+    ceil(W / 4)), by default the first pixel component in the middle of each block and noise. Each deep level of stride
+    s has deep[s] components: the first pixel component at the cell, and noise. The last level is `added` (C, H, W), the
+    pixels of another scene.
     """
     folder.mkdir(parents=True)
     grid = Grid(CRS.from_user_input(UTM), ORIGIN, pixels.shape[2], pixels.shape[1])
     rng = np.random.default_rng(0)
-    entries = []
-    made = [(1, pixels), *((stride, None) for stride in deep or {}), *([] if added is None else [(1, added)])]
-    for index, (stride, given) in enumerate(made):
+    made: list[tuple[str, int, str | None, LevelGrid, NDArray[np.float32]]] = []
+    blocks = level_grid(grid, grid.window, STRIDE, STRIDE / 2)
+    if around is None:
+        around = _cells(pixels[0], blocks, 2, rng, STRIDE // 2)
+    made.append(("pixels", 0, None, LevelGrid(1, grid.window, grid), pixels))
+    made.append(("surroundings", 0, None, blocks, around))
+    for stride, components in (deep or {}).items():
         cells = level_grid(grid, grid.window, stride, 0.5)
-        components = (deep or {})[stride] if given is None else len(given)
-        if given is None:
-            first = _cells(pixels[0], cells.window.height, cells.window.width, stride)
-            noise = rng.normal(size=(components - 1, *first.shape)).astype(np.float32)
-            values = np.concatenate([first[None], noise])
-        else:
-            values = given
-        quantiser = fit_quantiser(values.reshape(components, -1).T[np.isfinite(values[0]).ravel()])
-        names = [f"c{number}" for number in range(components)]
-        with LevelWriter(folder / f"level_{index}.tif", cells, names, quantiser) as writer:
-            writer.write(cells.window, quantiser.apply(values))
-            writer.finish()
-        entries.append({"level": index, "stride": stride, "file": f"level_{index}.tif", "components": components})
+        made.append(("features", 0, "test", cells, _cells(pixels[0], cells, components, rng)))
+    if added is not None:
+        made.append(("pixels", 1, None, LevelGrid(1, grid.window, grid), added))
+    entries = []
+    for index, (kind, scene, encoder, cells, values) in enumerate(made):
+        about = {"level": index, "kind": kind, "scene": scene, "encoder": encoder, "stride": cells.stride}
+        entries.append({**about, "file": f"level_{index}.tif", "components": len(values)})
+        _write_level(folder / f"level_{index}.tif", cells, values)
     properties = {"ssl4eo:levels": entries, "ssl4eo:encoder": {"id": "test"}}
     (folder / ITEM).write_text(json.dumps({"type": "Feature", "properties": properties}))
     return folder
 
 
-def _cells(band: NDArray[np.float32], height: int, width: int, stride: int) -> NDArray[np.float32]:
-    filled = np.nan_to_num(band)
-    rows = np.minimum(np.arange(height) * stride, band.shape[0] - 1)
-    cols = np.minimum(np.arange(width) * stride, band.shape[1] - 1)
-    return filled[np.ix_(rows, cols)].astype(np.float32)
+def _write_level(path: Path, cells: LevelGrid, values: NDArray[np.float32]) -> None:
+    quantiser = fit_quantiser(values.reshape(len(values), -1).T[np.isfinite(values[0]).ravel()])
+    stored = quantiser.apply(values)
+    with LevelFile(path, cells, [f"c{number}" for number in range(len(values))], quantiser) as file:
+        for row in range(0, stored.shape[1], BLOCK):
+            file.write(row, 0, stored[:, row : row + BLOCK])
+        file.finish()
+
+
+def _cells(
+    band: NDArray[np.float32], cells: LevelGrid, components: int, rng: np.random.Generator, middle: int = 0
+) -> NDArray[np.float32]:
+    """Return the band at a pixel of each cell, or at the image's edge, and components of noise."""
+    rows = np.minimum(np.arange(cells.window.height) * cells.stride + middle, band.shape[0] - 1)
+    cols = np.minimum(np.arange(cells.window.width) * cells.stride + middle, band.shape[1] - 1)
+    first = np.nan_to_num(band)[np.ix_(rows, cols)]
+    return np.concatenate([first[None], rng.normal(size=(components - 1, *first.shape))]).astype(np.float32)
 
 
 def pixel_point(col: float, row: float) -> shapely.Point:

@@ -5,16 +5,16 @@ from __future__ import annotations
 
 import errno
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from ssl4eo.errors import Cancelled, InputError, OutputError
-from ssl4eo.files import atomic_file, atomic_folder, require_space
+from ssl4eo.files import atomic_file, require_space, resumable_folder
 from ssl4eo.jobs import JobQueue, Progress, part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 def test_a_file_appears_whole(tmp_path: Path) -> None:
@@ -43,27 +43,95 @@ def test_a_failure_leaves_the_old_file_and_no_trace(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
 
 
-def test_a_folder_appears_whole_or_not(tmp_path: Path) -> None:
-    with atomic_folder(tmp_path / "set") as temporary:
-        (temporary / "x").write_text("1")
-    assert (tmp_path / "set" / "x").read_text() == "1"
+def work_at(folder: Path, purpose: str | None, *, keep: bool = False, error: Exception | None = None) -> list[str]:
+    """Add a file to unfinished work and fail, or finish; return what was there before."""
+    with resumable_folder(folder, purpose) as unfinished:
+        found = sorted(path.name for path in unfinished.folder.iterdir() if path.name.startswith("part"))
+        (unfinished.folder / f"part_{len(found)}").write_text("x")
+        unfinished.keep = keep
+        if error is not None:
+            raise error
+    return found
 
-    def stop_halfway() -> None:
-        with atomic_folder(tmp_path / "other") as temporary:
-            (temporary / "x").write_text("1")
-            raise Cancelled("Cancelled.")
 
-    with pytest.raises(Cancelled):
-        stop_halfway()
+def test_a_folder_appears_whole(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    with resumable_folder(tmp_path / "set", "a") as unfinished:
+        (unfinished.folder / "x").write_text("1")
+        assert not any((tmp_path / "set").iterdir())
+    assert [path.name for path in (tmp_path / "set").iterdir()] == ["x"]
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+@pytest.mark.parametrize(
+    ("purpose", "keep", "error"),
+    [("a", True, Cancelled("Cancelled.")), ("a", False, InputError("wrong")), (None, True, InputError("wrong"))],
+)
+def test_work_that_is_not_gone_on_with_leaves_nothing(
+    tmp_path: Path, purpose: str | None, error: Exception, *, keep: bool
+) -> None:
+    with pytest.raises(type(error)):
+        work_at(tmp_path / "set", purpose, keep=keep, error=error)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_work_that_failed_is_gone_on_with(tmp_path: Path) -> None:
+    target = tmp_path / "set"
+    with pytest.raises(OutputError, match=r"set: the disk is full"):
+        work_at(target, "a", keep=True, error=OSError(errno.ENOSPC, "No space left on device"))
+    with pytest.raises(ZeroDivisionError):
+        work_at(target, "a", keep=True, error=ZeroDivisionError())
+    assert [path.name for path in tmp_path.iterdir()] == [".set.part"]
+    assert work_at(target, "a") == ["part_0", "part_1"]
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+    assert sorted(path.name for path in target.iterdir()) == ["part_0", "part_1", "part_2"]
+
+
+@pytest.mark.parametrize("purpose", ["b", None])
+def test_work_for_another_purpose_is_not_gone_on_with(tmp_path: Path, purpose: str | None) -> None:
+    with pytest.raises(InputError):
+        work_at(tmp_path / "set", "a", keep=True, error=InputError("wrong"))
+    (tmp_path / ".set.part/folder").mkdir()
+    assert work_at(tmp_path / "set", purpose) == []
+    assert [path.name for path in (tmp_path / "set").iterdir()] == ["part_0"]
+
+
+def test_a_folder_is_made_by_one_at_a_time(tmp_path: Path) -> None:
+    target = tmp_path / "set"
+    with resumable_folder(target, "a") as unfinished:
+        (unfinished.folder / "x").write_text("1")
+        with pytest.raises(InputError, match=r"Another run is writing .*set now; wait for it"):
+            work_at(target, "a")
+        with pytest.raises(InputError, match=r"Another run is writing"):
+            work_at(target, "b")
+        assert (unfinished.folder / "x").read_text() == "1"
+    with pytest.raises(InputError, match="exists already"):
+        work_at(target, "a")
+    assert [path.name for path in target.iterdir()] == ["x"]
+
+
+def test_the_lock_is_held_until_the_folder_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else another run would come in between, take the finished work for left work, and empty it."""
+    target, replace, refused = tmp_path / "set", Path.replace, []
+
+    def replaced(self: Path, to: Path) -> Path:
+        with pytest.raises(InputError) as caught:
+            work_at(target, "b")
+        refused.append(str(caught.value))
+        return replace(self, to)
+
+    monkeypatch.setattr(Path, "replace", replaced)
+    assert work_at(target, "a") == []
+    assert refused == [f"Another run is writing {target} now; wait for it or choose another folder."]
+    assert [path.name for path in target.iterdir()] == ["part_0"]
 
 
 def test_targets_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").write_text("mine")
-    with pytest.raises(InputError, match="exists already"), atomic_folder(tmp_path / "full"):
+    with pytest.raises(InputError, match="exists already"), resumable_folder(tmp_path / "full", "a"):
         pass
-    with pytest.raises(InputError, match="does not exist"), atomic_folder(tmp_path / "no" / "set"):
+    with pytest.raises(InputError, match="does not exist"), resumable_folder(tmp_path / "no" / "set", "a"):
         pass
     with pytest.raises(InputError, match="does not exist"), atomic_file(tmp_path / "no" / "x.tif"):
         pass

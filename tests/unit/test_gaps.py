@@ -13,9 +13,10 @@ from encoder_files import random_encoders
 from rasterio.crs import CRS
 from scene_files import ORIGIN, landscape, write_raster
 from ssl4eo.bands import S1_BANDS, S2_BANDS
-from ssl4eo.features import FeatureSet, encode, run
-from ssl4eo.features.run import Run
-from ssl4eo.grid import Grid
+from ssl4eo.features import FeatureSet, encode, tiling
+from ssl4eo.features.engine import sample
+from ssl4eo.features.engine.work import Work
+from ssl4eo.grid import Grid, Window
 from ssl4eo.scenes import harmonise, inspect, open_scene
 
 if TYPE_CHECKING:
@@ -125,29 +126,32 @@ def test_an_image_that_is_empty_keeps_its_names(tmp_path: Path) -> None:
     assert inspect(path).bands == ("B02", "B03", "B04")
 
 
-@pytest.mark.parametrize(("aerosol", "held"), [("none", 2), ("one pixel", 1)])
-def test_tiles_without_pixels_are_not_held(
+@pytest.mark.parametrize(("aerosol", "held"), [("none", 2), ("a few pixels", 1)])
+def test_tiles_without_pixels_are_not_looked_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, aerosol: str, held: int
 ) -> None:
-    """The encoder sees the colours; B01, which it does without, holds nothing or a pixel of the last of four tiles."""
-    monkeypatch.setattr(run, "_SAMPLE_TILES", 2)
-    values = landscape(4, 20, 3 * 512 + 40)
+    """The encoder sees the colours; B01, which it does without, holds nothing or a corner of the last of four tiles."""
+    monkeypatch.setattr(tiling, "TILE", 128)
+    monkeypatch.setattr(sample, "_TILES", 2)
+    values = landscape(4, 20, 3 * 128 + 100)
     values[3] = 0
-    if aerosol == "one pixel":
-        values[3, -1, -1] = 500
+    if aerosol != "none":
+        values[3, -4:, -4:] = 500
     path = write_raster(tmp_path / "s.tif", values, ["B02", "B03", "B04", "B01"], scale="0.0001", offset="0")
     kept: list[int] = []
-    write_tiles = Run._write_tiles
+    encode_all = Work.encode
 
-    def spy(self: Run, *arguments: Any) -> None:
-        kept.append(sum(tile is not None for tile in self._encoded.values()))
-        write_tiles(self, *arguments)
+    def spy(self: Work, sampled: dict[Window, Any], *arguments: Any) -> None:
+        kept.append(len(sampled))
+        encode_all(self, sampled, *arguments)
 
-    monkeypatch.setattr(Run, "_write_tiles", spy)
+    monkeypatch.setattr(Work, "encode", spy)
     with random_encoders(tmp_path / "weights", (COLOURS,)):
         encode(path, tmp_path / "set", encoder=COLOURS, device="cpu", precision="fp32")
     assert kept == [held]
-    features = FeatureSet.open(tmp_path / "set")
-    pixels, deep = (level.read(level.grid.window)[0] for level in features.levels[:2])
-    assert np.isfinite(pixels).sum() == (1 if aerosol == "one pixel" else pixels.size)
-    assert np.isfinite(deep).all()
+    pixels, around, *deep = (level.read(level.grid.window)[0] for level in FeatureSet.open(tmp_path / "set").levels)
+    assert np.isfinite(pixels).sum() == (pixels.size if aerosol == "none" else 16)
+    assert np.isfinite(around).sum() == (around.size if aerosol == "none" else 1)
+    # A gap in a band that the encoder does without is none to it.
+    assert len(deep) == 4
+    assert all(np.isfinite(level).all() for level in deep)

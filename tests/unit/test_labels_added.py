@@ -44,7 +44,12 @@ def mapped(folder: Path, *features: Any, **more: Any) -> tuple[NDArray[np.uint8]
         return dataset.read(1), json.loads((folder / "r.json").read_text())["scales"]
 
 
-def test_added_pixels_are_scaled_by_component_as_level_0_is(tmp_path: Path) -> None:
+def blocks(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return surroundings (C, H / 4, W / 4): the means of blocks."""
+    return pixels.reshape(len(pixels), SIZE // 4, 4, SIZE // 4, 4).mean(axis=(2, 4))
+
+
+def test_added_pixels_are_scaled_by_component_and_apart_from_the_first_scene(tmp_path: Path) -> None:
     added = noise(2, 1) * np.array([1, 50], np.float32)[:, None, None]
     features = FeatureSet.open(write_features(tmp_path / "set", telling(0), {4: 5}, added))
     *_, scaling = level_scalings(features)
@@ -56,7 +61,7 @@ def test_added_pixels_that_tell_nothing_change_nothing(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     alone, _ = mapped(tmp_path / "alone", telling(0))
     both, scales = mapped(tmp_path / "both", telling(0), added=noise(9, 1))
-    assert scales == {"level_0": 1, "level_1": 0}
+    assert scales == {"level_0": 1, "level_1": 1, "level_2": 0}
     np.testing.assert_array_equal(alone, both)
 
 
@@ -64,17 +69,36 @@ def test_added_pixels_that_tell_the_classes_are_used_where_they_are(tmp_path: Pa
     added = telling(1)
     added[:, :, 200:] = np.nan
     codes, scales = mapped(tmp_path, noise(3, 0), added=added)
-    assert scales["level_1"] > 0
+    assert scales["level_2"] > 0
     right = codes == TRUTH + 1
     assert right[:, :200].mean() > 0.9
-    # Where the other scene has no pixel level 0 alone decides; the map has no hole.
+    # Where the other scene has no pixel the base alone decides; the map has no hole.
     assert (codes > 0).all()
     assert 0.3 < right[:, 200:].mean() < 0.7
+
+
+def test_surroundings_belong_to_the_base(tmp_path: Path) -> None:
+    codes, scales = mapped(tmp_path, noise(3, 0), around=blocks(telling(1)))
+    assert scales == {"level_0": 1, "level_1": 1}
+    assert (codes == TRUTH + 1).mean() > 0.9
+
+
+def test_where_surroundings_are_missing_the_pixels_decide(tmp_path: Path) -> None:
+    around = blocks(telling(1))
+    around[:, :, 40:] = np.nan
+    codes, scales = mapped(tmp_path, noise(3, 0), around=around)
+    assert scales["level_1"] == 1
+    right = codes == TRUTH + 1
+    assert (codes > 0).all()
+    assert right[:, :156].mean() > 0.9
+    assert 0.3 < right[:, 168:].mean() < 0.7
 
 
 def test_the_map_is_missing_only_where_level_0_is(tmp_path: Path) -> None:
     pixels = telling(0)
     pixels[:, :20, :30] = np.nan
-    codes, _ = mapped(tmp_path, pixels, {4: 3}, telling(1))
+    around = blocks(telling(0))
+    around[:, 30:40] = np.nan
+    codes, _ = mapped(tmp_path, pixels, {4: 3}, telling(1), around=around)
     assert (codes[:20, :30] == 0).all()
     assert (codes == 0).sum() == 600

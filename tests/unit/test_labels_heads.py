@@ -207,6 +207,22 @@ def test_too_few_places_to_judge_means_level_0_alone() -> None:
     assert fitted.indication is None
 
 
+@pytest.mark.parametrize("method", ["lda", "logistic"])
+def test_all_levels_of_the_base_are_in_and_the_others_are_measured_against_them(method: str) -> None:
+    """What a third level repeats of the second one gains nothing over the base, though it gains much over level 0."""
+    plain = [*PLAIN, PLAIN[1]]
+    training, _ = _training(np.random.default_rng(0), 30, "informative")
+    repeated = (*training.features, training.features[1])
+    for base, scales in ((2, (1.0, 1.0, 0.0)), (1, None)):
+        given = Training(**{**training.__dict__, "features": repeated, "base": base})
+        fitted = fit_head(given, plain, [1, 4, 32], method)
+        assert [weights is None for weights in fitted.head.weights] == [scale == 0 for scale in fitted.scales]
+        if scales is not None:
+            assert fitted.scales == scales
+        else:
+            assert fitted.scales[1] == fitted.scales[2] > 0
+
+
 def test_the_indication_is_called_one() -> None:
     training, _ = _training(np.random.default_rng(0), 30, "informative")
     fitted = fit_head(training, PLAIN, [1, 32])

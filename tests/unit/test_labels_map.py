@@ -77,7 +77,11 @@ def test_pixels_get_their_class(tmp_path: Path, scene: tuple[Path, NDArray[np.in
     hole = np.zeros(truth.shape, bool)
     hole[100:120, 510:530] = True
     assert (codes[hole] == 0).all()
-    assert (codes[~hole] == truth[~hole] + 1).mean() > 0.999
+    # Surroundings blur the seams of the squares, which lie within blocks of 4 x 4 pixels.
+    assert (codes[~hole] == truth[~hole] + 1).mean() > 0.99
+    rows, cols = (np.abs(np.arange(size) % SIDE - (SIDE - 1) / 2) < SIDE / 2 - 6 for size in truth.shape)
+    inner = ~hole & np.outer(rows, cols)
+    assert (codes[inner] == truth[inner] + 1).mean() > 0.999
     assert result["classes"] == {"1": "farm", "2": "forest", "3": "water"}
     assert result["map"] == str(tmp_path / "map.tif")
     assert result["head"] == ("logistic" if head == "logistic" else "lda")
@@ -158,7 +162,8 @@ def test_the_report_says_what_was_learnt_from_what(tmp_path: Path, scene: tuple[
     assert (forest["code"], forest["samples"], forest["map_pixels"]) == (2, 6, int((codes == 2).sum()))
     assert forest["training_pixels"] == 5 + 200
     assert report["nodata_pixels"] == 400
-    assert set(report["scales"]) == {"level_0", "level_1", "level_2"}
+    assert set(report["scales"]) == {"level_0", "level_1", "level_2", "level_3"}
+    assert (report["scales"]["level_0"], report["scales"]["level_1"]) == (1, 1)
     assert "An indication" in report["indication"]["note"]
     assert "not a calibrated probability" in report["probabilities"]
 

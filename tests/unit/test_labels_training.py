@@ -26,7 +26,7 @@ def features(tmp_path_factory: pytest.TempPathFactory) -> FeatureSet:
     rng = np.random.default_rng(0)
     pixels = rng.normal(size=(3, 120, 150)).astype(np.float32)
     pixels[0] += 10 * cover(120, 150, 30)
-    pixels[2] = 7
+    pixels[2] = -20.3
     pixels[:, :10, :10] = np.nan
     return FeatureSet.open(write_features(tmp_path_factory.mktemp("f") / "set", pixels, {4: 5, 32: 6}))
 
@@ -37,15 +37,16 @@ def _train(features: FeatureSet, *pairs: tuple[BaseGeometry, str]) -> Training:
     return training_pixels(features, samples, level_scalings(features))
 
 
-def test_level_0_by_component_and_deep_levels_by_one_divisor(features: FeatureSet) -> None:
-    first, *deep = level_scalings(features)
-    values = features.levels[0].read(features.grid.window).reshape(3, -1)
-    values = values[:, np.isfinite(values[0])]
-    np.testing.assert_allclose(first.mean, values.mean(axis=1), rtol=1e-4)
-    # Two components vary, and each gets half of the level's variance; the constant one gets nothing.
-    np.testing.assert_allclose(first.gain[:2], 1 / values.std(axis=1)[:2] / np.sqrt(2), rtol=1e-4)
-    assert first.gain[2] == 0
-    for level, scaling in zip(features.levels[1:], deep, strict=True):
+def test_the_base_by_component_and_deep_levels_by_one_divisor(features: FeatureSet) -> None:
+    pixels, around, *deep = level_scalings(features)
+    for level, scaling, varying in zip(features.levels, (pixels, around), (2, 2), strict=False):
+        values = level.read(level.grid.window).reshape(level.components, -1)
+        values = values[:, np.isfinite(values[0])]
+        np.testing.assert_allclose(scaling.mean, values.mean(axis=1), rtol=1e-3, atol=1e-6)
+        # Four components of both levels vary, and each gets a quarter of the variance; the constant one gets nothing.
+        np.testing.assert_allclose(scaling.gain[:varying], 1 / values.std(axis=1)[:varying] / np.sqrt(4), rtol=1e-4)
+    assert pixels.gain[2] == 0
+    for level, scaling in zip(features.levels[2:], deep, strict=True):
         cells = level.read(level.grid.window).reshape(level.components, -1)
         assert len(set(scaling.gain)) == 1
         assert (cells.var(axis=1) * scaling.gain**2).sum() == pytest.approx(1, rel=1e-3)
@@ -69,10 +70,16 @@ def test_a_polygon_is_the_pixel_centres_inside_and_weighs_as_a_point(features: F
     assert np.bincount(training.samples).tolist() == [6, 200, 1]
     np.testing.assert_allclose(np.bincount(training.samples, training.weights), 1)
     np.testing.assert_allclose(training.places[0], [41.5, 51])
-    # 60 x 60 pixels spread over at most 10 x 10 squares of 7 x 7 pixels; six neighbours over one or two.
-    assert 50 < training.observations[1] <= 100
+    # 60 x 60 pixels spread over at most 8 x 8 squares of 8 x 8 pixels; six neighbours over one or two.
+    assert 50 < training.observations[1] <= 64
     assert training.observations[0] <= 2
     assert training.observations[2] == 1
+
+
+def test_what_is_always_in_is_told(features: FeatureSet) -> None:
+    training = _train(features, (pixel_point(70, 20), "a"), (pixel_point(20, 70), "b"))
+    assert [values.shape[1] for values in training.features] == [3, 2, 5, 6]
+    assert training.base == 2
 
 
 def test_the_choice_within_a_polygon_is_seeded(features: FeatureSet) -> None:

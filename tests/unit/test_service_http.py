@@ -149,6 +149,16 @@ def test_an_unknown_job_is_404(client: httpx.Client, method: str, path: str) -> 
         ({"kind": "encode", "params": {"scene": "a", "out": "o", "window": "0,0,5,5"}}, ["window", "list"]),
         ({"kind": "encode", "params": {"scene": "a", "out": "o", "bbox": [1, 2, 3, "4"]}}, ["bbox.3", "'4'"]),
         ({"kind": "encode", "params": {"scene": "a", "out": "o", "bands": {"0": "B02"}}}, ["bands"]),
+        *(
+            (
+                {"kind": "encode", "params": {"scene": "a", "out": "o", "components": wrong}},
+                ["params.components cannot be", repr(wrong), 'whole number from 1 on, or "full"'],
+            )
+            for wrong in (0, -1, 1.5, "64", "all", True, None, [64])
+        ),
+        ({"kind": "encode", "params": {"scene": "a", "out": "o", "mode": 1}}, ["mode", "1", "string"]),
+        ({"kind": "encode", "params": {"scene": "a", "out": "o", "projection": ""}}, ["projection"]),
+        ({"kind": "encode", "params": {"scene": "a", "out": "o", "reuse": "yes"}}, ["reuse", "'yes'"]),
         (
             {"kind": "classify", "params": {"features": "f", "samples": "s", "out": "o", "colors": {"a": "red"}}},
             ["red"],
@@ -184,7 +194,10 @@ _json = st.recursive(
     max_leaves=8,
 )
 _names = st.sampled_from(
-    ["scene", "out", "window", "bbox", "bands", "scale", "device", "features", "samples", "colors"]
+    [
+        *("scene", "out", "window", "bbox", "bands", "scale", "device", "features", "samples", "colors"),
+        *("mode", "components", "projection", "reuse"),
+    ]
 )
 
 

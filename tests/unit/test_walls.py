@@ -21,7 +21,7 @@ FLOORS = (
     {"errors", "jobs", "files", "grid", "bands"},
     {"scenes", "encoders"},
     {"features"},
-    {"labels", "explore", "pretrain"},
+    {"labels", "explore", "pretrain", "bench"},
     {"cli", "service"},
 )
 RANK = {room: rank for rank, rooms in enumerate(FLOORS) for room in rooms}

@@ -21,7 +21,9 @@ from click.testing import CliRunner, Result
 from ssl4eo.cli import main
 from ssl4eo.cli.output import terminal_progress
 from ssl4eo.encoders.architecture import build_network
-from ssl4eo.encoders.cards import DEFAULT_ENCODER, load_cards
+from ssl4eo.encoders.cards import DEFAULT_ENCODER, get_card, load_cards
+from ssl4eo.encoders.modes import MODES, get_mode
+from ssl4eo.errors import InputError
 from ssl4eo.jobs import JobQueue, Progress
 from ssl4eo.service import create_app
 from weight_server import Behaviour, File, WeightServer, wait_until
@@ -106,15 +108,31 @@ def test_models_lists_all_and_shows_one() -> None:
     models = in_json("models")["models"]
     assert [model["id"] for model in models] == list(load_cards())
     lines = run("models").stdout.splitlines()
-    assert lines[0].split() == ["ENCODER", "SENSOR", "METHOD", "BACKBONE", "BANDS", "MB", "LICENCE", "WEIGHTS"]
-    assert lines[1].split() == [
-        DEFAULT_ENCODER, "S2", "L1C", "moco", "resnet18w32", "13", "11", "GPL-2.0-or-later", "bundled",
-    ]  # fmt: skip
+    assert lines[0].split() == ["ENCODER", "SENSOR", "METHOD", "BACKBONE", "BANDS", "MODES", "MB", "LICENCE", "WEIGHTS"]
+    words = lines[1].split()
+    assert words[:6] == [DEFAULT_ENCODER, "S2", "L1C", "moco", "resnet18w32", "13"]
+    assert words[-3:] == ["11", "GPL-2.0-or-later", "bundled"]
+    assert " ".join(words[6:-3]) == ", ".join(models[0]["modes"])
+    shown = run("models", "moco-vits16-s2").stdout
+    assert "fast (0.25 x the time), standard" in shown
     shown = run("models", "moco-resnet50-s1").stdout
     assert "S1 GRD at 10 m: VV, VH" in shown
     assert "arXiv:2003.04297" in shown
     assert [model["id"] for model in in_json("models", "moco-resnet50-s1")["models"]] == ["moco-resnet50-s1"]
     assert "There is no encoder 'x'" in run("models", "x", exit_code=2).stderr
+
+
+def test_the_modes_are_those_that_encode_takes(client: httpx.Client) -> None:
+    for model in client.get("/models").json()["models"]:
+        shape = get_card(model["id"]).shape
+        assert list(model["mode_costs"]) == model["modes"]
+        for mode in MODES:
+            if mode in model["modes"]:
+                assert get_mode(model["id"], shape, mode).cost == model["mode_costs"][mode]
+            else:
+                with pytest.raises(InputError, match=", ".join(model["modes"])):
+                    get_mode(model["id"], shape, mode)
+        assert model["mode_costs"]["standard"] == 1
 
 
 def test_the_command_line_from_download_to_removal(mirror: WeightServer, folder: Path) -> None:

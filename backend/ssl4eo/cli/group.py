@@ -30,6 +30,7 @@ _COMMANDS = {
     "simulate": "ssl4eo.cli.scenes",
     "encode": "ssl4eo.cli.maps",
     "classify": "ssl4eo.cli.maps",
+    "bench": "ssl4eo.cli.bench",
     "serve": "ssl4eo.cli.serve",
     "pretrain": "ssl4eo.cli.training",
     "evaluate": "ssl4eo.cli.training",

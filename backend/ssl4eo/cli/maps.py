@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ssl4eo.cli.options import BBOX, COLOR, WINDOW, device_options, json_option, scene_options
+from ssl4eo.cli.options import BBOX, COLOR, WINDOW, device_options, json_option, quality_options, scene_options
 from ssl4eo.cli.output import print_json, quiet_stdout, terminal_progress
 from ssl4eo.encoders.cards import DEFAULT_ENCODER
 
@@ -25,6 +25,7 @@ __all__ = ["classify_command", "encode_command"]
     metavar="ENCODER[=IMAGE]",
     help="A further encoder, on SCENE or on another image; repeat for more.",
 )
+@quality_options
 @device_options
 @click.option("--window", type=WINDOW, help="Part of the image in pixels: COL,ROW,W,H.")
 @click.option("--bbox", type=BBOX, help="Part of the image in its CRS: XMIN,YMIN,XMAX,YMAX.")
@@ -41,8 +42,9 @@ def encode_command(
 ) -> None:
     """Turn SCENE into a feature set.
 
-    OUT_DIR is a new folder. The options that overrule the file apply to SCENE; an added image must say itself what it
-    is (`ssl4eo inspect`), and is put on the grid of SCENE.
+    OUT_DIR is a new folder. What was made of the same scene, encoder and settings before is not made again, and a run
+    that was interrupted goes on where it stopped. The options that overrule the file apply to SCENE; an added image
+    must say itself what it is (`ssl4eo inspect`), and is put on the grid of SCENE.
     """
     if window is not None and bbox is not None:
         raise click.UsageError("--window and --bbox both name the part of the image; give one of them.")
@@ -59,13 +61,7 @@ def encode_command(
     if as_json:
         print_json(result)
         return
-    levels = ", ".join(f"{level['components']} at stride {level['stride']}" for level in result["levels"])
-    click.echo(f"Feature set: {result['features']}")
-    click.echo(f"Encoder:     {', '.join(result['encoders'])} on {result['device']} in {result['precision']}")
-    click.echo(f"Components:  {levels}")
-    click.echo(
-        f"Took {result['seconds']:.1f} s for {result['windows']} windows, at most {result['peak_memory_mb']:.0f} MB."
-    )
+    _print_encoded(result)
     _print_warnings(result)
 
 
@@ -123,3 +119,23 @@ def classify_command(
 def _print_warnings(result: dict[str, Any]) -> None:
     for sentence in result["warnings"]:
         click.echo(f"Warning: {sentence}", err=True)
+
+
+def _print_encoded(result: dict[str, Any]) -> None:
+    if result["cached"]:
+        click.echo(f"Nothing to do: {result['features']} was made from the same scene, encoder and settings.")
+        return
+    levels = ", ".join(f"{level['components']} at stride {level['stride']}" for level in result["levels"])
+    click.echo(f"Feature set: {result['features']}")
+    click.echo(f"Encoder:     {', '.join(result['encoders'])} in {result['mode']} mode")
+    click.echo(f"Device:      {result['device']} ({result['device_reason']}), {_tiles(result['batch'])} at once")
+    click.echo(f"Precision:   {result['precision']} ({result['precision_reason']})")
+    click.echo(f"Components:  {levels}")
+    if result["resumed"]:
+        click.echo(f"Resumed:     {result['resumed']} of {_tiles(result['windows'])} were left by an interrupted run")
+    tiles, memory = _tiles(result["windows"]), result["peak_memory_mb"]
+    click.echo(f"Took {result['seconds']:.1f} s for {tiles}, at most {memory:.0f} MB.")
+
+
+def _tiles(number: int) -> str:
+    return f"{number} tile" if number == 1 else f"{number} tiles"

@@ -33,25 +33,29 @@ def models_command(encoder: str | None, as_json: bool) -> None:
         print_table([_HEADINGS, *map(_row, models)])
 
 
-_HEADINGS = ("ENCODER", "SENSOR", "METHOD", "BACKBONE", "BANDS", "MB", "LICENCE", "WEIGHTS")
+_HEADINGS = ("ENCODER", "SENSOR", "METHOD", "BACKBONE", "BANDS", "MODES", "MB", "LICENCE", "WEIGHTS")
 
 
 def _row(model: dict[str, Any]) -> tuple[str, ...]:
     sensor = f"{model['sensor']} {model['level']}"
     size = f"{model['size_mb']:.0f}" if model["size_mb"] else "?"
-    bands = str(len(model["bands"]))
-    return model["id"], sensor, model["method"], model["backbone"], bands, size, model["license"], model["state"]
+    bands, modes = str(len(model["bands"])), ", ".join(model["modes"])
+    return (
+        model["id"], sensor, model["method"], model["backbone"], bands, modes, size, model["license"], model["state"],
+    )  # fmt: skip
 
 
 def _print_card(model: dict[str, Any]) -> None:
     scores = [
         f"{score['dataset']} {score['value']} {score['metric']}, {score['protocol']}" for score in model["scores"]
     ]
+    modes = [name if cost == 1 else f"{name} ({cost:g} x the time)" for name, cost in model["mode_costs"].items()]
     facts = (
         ("Encoder", f"{model['id']}: {model['title']}"),
         ("Input", f"{model['sensor']} {model['level']} at {model['gsd']:g} m: {', '.join(model['bands'])}"),
         ("Scaling", f"{model['scaling']['rule']} ({model['scaling']['source']})"),
         ("Network", f"{model['backbone']}, pooled by {model['pooling']}, strides {model['strides']}"),
+        ("Modes", ", ".join(modes)),
         ("Scores", "; ".join(scores)),
         ("Note", model["note"]),
         ("Licence", model["license"]),

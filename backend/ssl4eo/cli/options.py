@@ -10,7 +10,20 @@ from typing import Any, TypeVar
 
 import click
 
-__all__ = ["BANDS", "BAND_LIST", "BBOX", "COLOR", "WINDOW", "device_options", "json_option", "scene_options"]
+from ssl4eo.encoders.modes import MODES, STANDARD
+
+__all__ = [
+    "BANDS",
+    "BAND_LIST",
+    "BBOX",
+    "COLOR",
+    "COMPONENTS",
+    "WINDOW",
+    "device_options",
+    "json_option",
+    "quality_options",
+    "scene_options",
+]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -98,7 +111,20 @@ class _BandListType(click.ParamType[tuple[str, ...]]):
         return tuple(names)
 
 
+class _ComponentsType(click.ParamType[int | str]):
+    name = "n|full"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        text = str(value).strip()
+        if text == "full":
+            return text
+        if not re.fullmatch(r"0*[1-9]\d{0,8}", text):
+            self.fail(f'{value!r} is not a whole number from 1 on, nor "full" for all channels.', param, ctx)
+        return int(text)
+
+
 WINDOW, BBOX, BANDS, BAND_LIST, COLOR = _WindowType(), _BboxType(), _BandsType(), _BandListType(), _ColorType()
+COMPONENTS = _ComponentsType()
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 
@@ -122,6 +148,23 @@ def device_options(function: _Function) -> _Function:
     for option in (
         click.option("--precision", default="auto", show_default=True, help="auto, fp32, bf16 or fp16."),
         click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps."),
+    ):
+        function = option(function)
+    return function
+
+
+def quality_options(function: _Function) -> _Function:
+    """Add how much work the network does and what is kept of it: --mode, --components, --projection, --reuse."""
+    # 64 is what `encode` takes by itself; it stands here too because its module takes too long to import for a help.
+    for option in (
+        click.option("--reuse", is_flag=True, help="Also take a set beside OUT_DIR that was made of the same."),
+        click.option(
+            "--projection", metavar="SET", help="A feature set whose projection is taken, so that classifiers fit both."
+        ),
+        click.option(
+            "--components", type=COMPONENTS, default=64, show_default=True, help='Per level; "full" for all channels.'
+        ),
+        click.option("--mode", default=STANDARD, show_default=True, help=f"{' or '.join(MODES)}; see `ssl4eo models`."),
     ):
         function = option(function)
     return function

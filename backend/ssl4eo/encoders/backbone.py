@@ -22,8 +22,9 @@ class Backbone:
         cell_centre: input position of the centre of the first feature cell, in pixels from the image's edge. A ResNet's
             strided layers are padded to keep output i over input stride * i, so cell i of any stage is centred on
             pixel stride * i, whose centre is at 0.5; a patch's centre lies in its middle.
-        halo: pixels read around what is kept and cut away again, a multiple of every stride. The zero padding of the
-            convolutions reaches inwards by the effective receptive field; docs/features.md has the error at the seam.
+        halo: pixels that a ResNet reads around what is kept and cuts away again, a multiple of every stride. The zero
+            padding of the convolutions reaches inwards by the effective receptive field; docs/features.md has the error
+            at the seam. 0 for a transformer, whose windows overlap instead.
         window: side of the images it was pre-trained on, in pixels.
         patch: side of a patch in pixels; None for a ResNet.
         heads: attention heads; 0 for a ResNet.
@@ -44,6 +45,13 @@ class Backbone:
     bottleneck: bool = False
     layer_scale: bool = False
 
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Channels of each level of the pyramid."""
+        if self.patch is not None:
+            return self.widths * len(self.levels)
+        return tuple(width * (4 if self.bottleneck else 1) for width in self.widths)
+
 
 def _transformer(
     width: int, depth: int, heads: int, patch: int, *, kind: Literal["vit", "beit"] = "vit", layer_scale: bool = False
@@ -58,9 +66,7 @@ def _transformer(
         levels=levels,
         strides=(patch,) * len(levels),
         cell_centre=patch / 2,
-        # Three or four patches, so that what is kept of a window sees context on every side; all but ViT-H/14 and
-        # DINOv2's have patches of 16.
-        halo=48 if patch == 16 else 56,
+        halo=0,
         patch=patch,
         heads=heads,
         layer_scale=layer_scale,

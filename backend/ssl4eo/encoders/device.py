@@ -7,7 +7,7 @@ import torch
 
 from ssl4eo.errors import InputError
 
-__all__ = ["choose_device", "choose_precision"]
+__all__ = ["choose_device", "choose_precision", "device_reason", "precision_reason"]
 
 _PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -51,6 +51,23 @@ def choose_precision(name: str, device: torch.device) -> tuple[str, torch.dtype]
     if name not in _PRECISIONS:
         raise InputError(f"There is no precision {name!r}; choose auto, {', '.join(_PRECISIONS)}.")
     return name, _PRECISIONS[name]
+
+
+def device_reason(asked: str) -> str:
+    """Return half a sentence that says why a device was chosen."""
+    if asked != "auto":
+        return "asked for"
+    if torch.cuda.is_available():
+        return "an NVIDIA GPU is there"
+    return "an Apple GPU is there" if torch.backends.mps.is_available() else "no GPU was found"
+
+
+def precision_reason(asked: str, device: torch.device) -> str:
+    """Return half a sentence that says why a precision was chosen."""
+    if asked != "auto":
+        return "asked for"
+    what = {"cuda": "this GPU", "mps": "this GPU"}.get(device.type, "this processor")
+    return f"{what} multiplies bf16" if _multiplies_bf16(device) else f"{what} does not multiply bf16"
 
 
 def _multiplies_bf16(device: torch.device) -> bool:

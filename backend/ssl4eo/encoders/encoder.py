@@ -4,18 +4,19 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 from torch.nn import functional
 
-from ssl4eo.encoders.architecture import EPSILON, check_size, load_network
+from ssl4eo.encoders.architecture import EPSILON, check_size, fuse_norms, load_network
 from ssl4eo.encoders.backbone import BACKBONES
 from ssl4eo.encoders.cards import Card, get_card
-from ssl4eo.encoders.device import choose_device, choose_precision
+from ssl4eo.encoders.device import choose_device, choose_precision, device_reason, precision_reason
 from ssl4eo.encoders.filecard import card_by_checksum, card_for_file
 from ssl4eo.encoders.layout import load_tensors, read_layout
 from ssl4eo.encoders.positions import InputSize
@@ -26,7 +27,7 @@ from ssl4eo.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
 __all__ = ["Encoder", "load_checkpoint", "load_encoder"]
 
@@ -48,16 +49,19 @@ class Encoder:
     ) -> None:
         self.card = card
         self.device = choose_device(device)
-        self.precision, self._dtype = choose_precision(precision, self.device)
+        self.precision, self.dtype = choose_precision(precision, self.device)
+        self.device_reason = device_reason(device)
+        self.precision_reason = precision_reason(precision, self.device)
         self.weights_sha256 = weights_sha256
         self.backbone = BACKBONES[card.backbone]
         self.network: Any = network.eval().to(self.device)
-        self._input_size: InputSize | None = None
-        self._one_at_a_time = threading.Lock()
+        self._gate: _SizeGate | None = None
         if self.backbone.kind == "resnet":
             self.network.to(memory_format=torch.channels_last)
         else:
-            self._input_size = InputSize(self.network, self.backbone, card.method)
+            self._gate = _SizeGate(InputSize(self.network, self.backbone, card.method))
+        if self.dtype != torch.float32:
+            _store_weights(self.network, self.dtype)
         self._mean = torch.tensor(card.scaling.mean or (0.0,), device=self.device).view(-1, 1, 1)
         self._std = torch.tensor(card.scaling.std or (1.0,), device=self.device).view(-1, 1, 1)
 
@@ -77,7 +81,24 @@ class Encoder:
         clipped = pixels.clamp(0, 1)
         return clipped if self.card.scaling.rule == "clip" else (clipped - self._mean) / self._std
 
-    @torch.inference_mode()
+    def normalise_band(self, pixels: Tensor, number: int) -> Tensor:
+        """Return one band (...) as `normalise` makes it, wherever it lies, as the network takes it.
+
+        Args:
+            pixels: (...) float32 of the band `number`, from 0, of the card; overwritten.
+            number: of the band.
+        """
+        scaling = self.card.scaling
+        if scaling.rule == "two-sigma":
+            mean, std = scaling.mean[number], scaling.std[number]
+            pixels.sub_(mean - 2 * std).div_(4 * std).clamp_(0, 1)
+        else:
+            pixels.clamp_(0, 1)
+            if scaling.rule != "clip":
+                pixels.sub_(scaling.mean[number] if scaling.mean else 0.0)
+                pixels.div_(scaling.std[number] if scaling.std else 1.0)
+        return pixels.to(self.dtype)
+
     def pyramid(self, x: Tensor) -> list[tuple[int, Tensor]]:
         """Return (stride, features (B, C_l, H / stride, W / stride) float32) per level, finest first.
 
@@ -90,14 +111,26 @@ class Encoder:
         Raises:
             InputError: when x has another number of bands than the card, or a size that the network does not take.
         """
+        return list(zip(self.card.strides, (level.float() for level in self.levels(x)), strict=True))
+
+    @torch.inference_mode()
+    def levels(self, x: Tensor) -> list[Tensor]:
+        """Return the features (B, C_l, H / stride, W / stride) of `pyramid` in the network's own precision.
+
+        Args:
+            x: normalised (B, C, H, W), float32 or the network's own precision.
+
+        Raises:
+            InputError: as `pyramid`.
+        """
         with self._running(x) as images:
             if self.backbone.kind == "resnet":
-                maps = self.network.forward_intermediates(
+                maps: list[Tensor] = self.network.forward_intermediates(
                     images, indices=list(self.backbone.levels), intermediates_only=True
                 )
             else:
                 maps = self._blocks(images, [level - 1 for level in self.backbone.levels])
-        return list(zip(self.card.strides, (level.float() for level in maps), strict=True))
+        return maps
 
     @torch.inference_mode()
     def pooled(self, x: Tensor) -> Tensor:
@@ -130,7 +163,10 @@ class Encoder:
 
     @contextmanager
     def _running(self, x: Tensor) -> Iterator[Tensor]:
-        """Check the input and yield it on the device; the network is set to its size and to the precision meanwhile."""
+        """Check the input and yield it on the device; the network is set to its size and to the precision meanwhile.
+
+        Several threads may be inside at once.
+        """
         if x.ndim != 4 or x.shape[1] != len(self.card.bands):
             raise InputError(
                 f"The input has the shape {tuple(x.shape)}, but {self.card.id} takes (batch, {len(self.card.bands)}, "
@@ -138,11 +174,44 @@ class Encoder:
             )
         height, width = x.shape[2:]
         check_size(self.backbone, height, width)
-        with self._one_at_a_time:
-            if self._input_size is not None:
+        with (
+            self._gate.at(height, width) if self._gate is not None else nullcontext(),
+            torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32),
+        ):
+            yield x.to(self.device, memory_format=torch.channels_last)
+
+
+class _SizeGate:
+    """Lets threads with inputs of one size run at once; those of another size wait until they are through."""
+
+    def __init__(self, input_size: InputSize) -> None:
+        self._input_size = input_size
+        self._changed = threading.Condition()
+        self._size: tuple[int, int] | None = None
+        self._inside = 0
+
+    @contextmanager
+    def at(self, height: int, width: int) -> Iterator[None]:
+        """Hold the network at one size of input."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._inside or self._size == (height, width))
+            if self._size != (height, width):
                 self._input_size.fit(height, width)
-            with torch.autocast(self.device.type, dtype=self._dtype, enabled=self._dtype != torch.float32):
-                yield x.to(self.device, memory_format=torch.channels_last)
+                self._size = (height, width)
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._inside -= 1
+                self._changed.notify_all()
+
+
+def _store_weights(network: nn.Module, dtype: torch.dtype) -> None:
+    """Keep the large weights as autocast would make them for each batch: the results are the same, bit by bit."""
+    for module in network.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            module.to(dtype)
 
 
 def load_encoder(encoder_id: str, device: str = "auto", precision: str = "auto") -> Encoder:
@@ -155,7 +224,7 @@ def load_encoder(encoder_id: str, device: str = "auto", precision: str = "auto")
     local = require(card)
     layout, tensors, _ = read_layout(local.path, arch=card.backbone, in_chans=len(card.bands))
     held = load_tensors(local.path, layout, tensors)
-    network = load_network(layout.backbone, layout.in_chans, held, local.path)
+    network = fuse_norms(load_network(layout.backbone, layout.in_chans, held, local.path))
     return Encoder(card, network, device, precision, local.sha256)
 
 

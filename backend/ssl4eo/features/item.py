@@ -3,45 +3,48 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from datetime import UTC, datetime
-from pathlib import Path
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rasterio.warp import transform_bounds
 
 from ssl4eo import __version__
+from ssl4eo.features.identity import fingerprint
 from ssl4eo.features.store import ITEM
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from ssl4eo.encoders.encoder import Encoder
     from ssl4eo.features.run import StoredLevel
     from ssl4eo.grid import Grid, Window
     from ssl4eo.scenes.info import SceneInfo
 
-__all__ = ["encoder_entry", "level_entries", "write_item"]
+__all__ = ["PROJECTION_FILE", "encoder_entry", "level_entries", "write_item"]
 
-_PROJECTION_FILE = "projection.npz"
+PROJECTION_FILE = "projection.npz"
+# What an encoder's entry says of how it was run.
+_OF_THE_RUN = ("weights_sha256", "device", "device_reason", "precision", "precision_reason", "mode", "batch")
 # SpatioTemporal Asset Catalog specification: https://github.com/radiantearth/stac-spec, item-spec, v1.0.0.
 _STAC_VERSION = "1.0.0"
-_COG_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
-# Enough of a file to tell two scenes apart without reading gigabytes.
-_FINGERPRINT_BYTES = 1 << 20
+_GEOTIFF = "image/tiff; application=geotiff"
 
 
 def level_entries(levels: Sequence[StoredLevel]) -> list[dict[str, Any]]:
     """Return what each level is, in JSON form.
 
-    Per level: `level` (its number), `stride`, `file`, `components`, `scene` (number in `ssl4eo:scenes`), `encoder`
-    (id, or None for the pixels of the scene) and `block` (stage of a ResNet or block of a transformer, or None).
+    Per level: `level` (its number), `kind` ("pixels", "surroundings" or "features"), `stride`, `file`, `components`,
+    `scene` (number in `ssl4eo:scenes`), `encoder` (id, or None for the pixels of the scene) and `block` (stage of a
+    ResNet or block of a transformer, or None).
     """
     return [
         {
             "level": level.index,
+            "kind": level.kind,
             "stride": level.grid.stride,
             "file": level.file,
             "components": len(level.names),
@@ -53,13 +56,17 @@ def level_entries(levels: Sequence[StoredLevel]) -> list[dict[str, Any]]:
     ]
 
 
-def encoder_entry(encoder: Encoder) -> dict[str, Any]:
+def encoder_entry(encoder: Encoder, mode: str, batch: int) -> dict[str, Any]:
     """Return an encoder's card, the checksum of its weights and how it was run, in JSON form."""
     return {
         **encoder.card.to_dict(),
         "weights_sha256": encoder.weights_sha256,
         "device": str(encoder.device),
+        "device_reason": encoder.device_reason,
         "precision": encoder.precision,
+        "precision_reason": encoder.precision_reason,
+        "mode": mode,
+        "batch": batch,
     }
 
 
@@ -72,6 +79,7 @@ def write_item(
     encoders: Sequence[dict[str, Any]],
     levels: Sequence[StoredLevel],
     warnings: Sequence[str],
+    facts: dict[str, Any],
 ) -> None:
     """Write item.json and the projections beside the levels.
 
@@ -84,8 +92,9 @@ def write_item(
         encoders: the `encoder_entry` of each encoder, the first one first.
         levels: the levels in order.
         warnings: sentences about the scenes and bands.
+        facts: further properties of the item, of which `ssl4eo:key` tells whether the same was made before.
     """
-    _write_projections(folder / _PROJECTION_FILE, levels)
+    _write_projections(folder / PROJECTION_FILE, levels)
     bbox = [round(value, 7) for value in transform_bounds(grid.crs, "EPSG:4326", *grid.bounds)]
     west, south, east, north = bbox
     entries = level_entries(levels)
@@ -101,11 +110,12 @@ def write_item(
         },
         "properties": {
             **_dates(scenes[0].date),
-            "ssl4eo:software": f"ssl4eo {__version__}",
+            "ssl4eo:software": {"ssl4eo": __version__, **_libraries()},
             **_sources(scenes, encoders),
             "ssl4eo:window": [extent.col, extent.row, extent.width, extent.height],
             "ssl4eo:levels": entries,
             "ssl4eo:warnings": list(warnings),
+            **facts,
             "proj:code": scenes[0].crs,
             "proj:shape": [extent.height, extent.width],
             "proj:transform": list(grid.transform)[:6],
@@ -113,10 +123,10 @@ def write_item(
         "links": [],
         "assets": {
             **{
-                f"level_{entry['level']}": {"href": f"./{entry['file']}", "type": _COG_TYPE, "roles": ["data"]}
+                f"level_{entry['level']}": {"href": f"./{entry['file']}", "type": _GEOTIFF, "roles": ["data"]}
                 for entry in entries
             },
-            "projection": {"href": f"./{_PROJECTION_FILE}", "roles": ["metadata"]},
+            "projection": {"href": f"./{PROJECTION_FILE}", "roles": ["metadata"]},
         },
     }
     (folder / ITEM).write_text(json.dumps(item, indent=1), encoding="utf-8")
@@ -124,9 +134,9 @@ def write_item(
 
 def _sources(scenes: Sequence[SceneInfo], encoders: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return the first scene and encoder, which name the set, and the lists of all."""
-    described = [{**info.to_dict(), "fingerprint": _fingerprint(info)} for info in scenes]
+    described = [{**info.to_dict(), "fingerprint": fingerprint(info)} for info in scenes]
     first = dict(encoders[0])
-    run = {f"ssl4eo:{key}": first.pop(key) for key in ("weights_sha256", "device", "precision")}
+    run = {f"ssl4eo:{key}": first.pop(key) for key in _OF_THE_RUN}
     return {
         "ssl4eo:encoder": first,
         **run,
@@ -146,6 +156,11 @@ def _write_projections(path: Path, levels: Sequence[StoredLevel]) -> None:
     np.savez(path, allow_pickle=False, **arrays)
 
 
+def _libraries() -> dict[str, str]:
+    """Return the versions of what the values depend on."""
+    return {name: version(name) for name in ("torch", "timm", "rasterio", "numpy")}
+
+
 def _dates(date: str | None) -> dict[str, Any]:
     known, created = _datetime(date), datetime.now(UTC).isoformat(timespec="seconds")
     return {"datetime": known or created, "created": created, "ssl4eo:date_known": known is not None}
@@ -159,15 +174,3 @@ def _datetime(text: str | None) -> str | None:
     if parsed is None:
         return None
     return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).isoformat()
-
-
-def _fingerprint(info: SceneInfo) -> str | None:
-    files = [Path(file) for file in info.files or (info.path,)]
-    if not all(file.is_file() for file in files):
-        return None
-    digest = hashlib.sha256()
-    for file in files:
-        with file.open("rb") as stream:
-            digest.update(stream.read(_FINGERPRINT_BYTES))
-        digest.update(str(file.stat().st_size).encode())
-    return digest.hexdigest()

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,7 +13,16 @@ from ssl4eo.errors import InputError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["COMPONENTS", "NODATA", "Projection", "Quantiser", "fit_projection", "fit_quantiser"]
+__all__ = [
+    "COMPONENTS",
+    "NODATA",
+    "Projection",
+    "Quantiser",
+    "every_channel",
+    "fit_projection",
+    "fit_quantiser",
+    "to_bytes",
+]
 
 # 64 components with 8 bits lose less than 2 % on EuroSAT (Robinson and Corley 2026, "compressing earth embeddings").
 COMPONENTS = 64
@@ -23,6 +32,11 @@ NODATA = 0
 _LEVELS = 254
 # The range covers all but this percentage of the sample on each side, and a quarter more for what the sample missed.
 _TAIL, _HEADROOM = 0.05, 1.25
+# Up to so many channels the covariance is decomposed exactly; above, by randomised iteration (Halko et al. 2011,
+# arXiv:0909.4061).
+_EXACT = 512
+# Rows that are centred at once, so that no copy of the sample is made.
+_ROWS = 2048
 
 
 @dataclass(frozen=True)
@@ -33,8 +47,13 @@ class Projection:
     components: NDArray[np.float32]
     variance: NDArray[np.float32]
 
+    @property
+    def whole(self) -> bool:
+        """Whether it leaves the channels as they are."""
+        return bool(self.components.shape[0] == self.components.shape[1] and not self.mean.any())
+
     def apply(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the components (K, H, W) of features (C, H, W); NaN stays NaN."""
+        """Return the components (K, H, W) of features (C, H, W)."""
         channels, height, width = features.shape
         centred = features.reshape(channels, -1) - self.mean[:, None]
         return (self.components @ centred).reshape(-1, height, width)
@@ -51,10 +70,29 @@ class Quantiser:
     scale: NDArray[np.float32]
     offset: NDArray[np.float32]
 
-    def apply(self, values: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Return bytes (K, H, W) of values (K, H, W); NaN becomes `NODATA`."""
-        steps = np.rint((values - self.offset[:, None, None]) / self.scale[:, None, None])
-        return np.where(np.isfinite(values), np.clip(steps, 1, _LEVELS + 1), NODATA).astype(np.uint8)
+    def apply(self, values: NDArray[np.float32], valid: NDArray[np.bool_] | None = None) -> NDArray[np.uint8]:
+        """Return bytes (K, H, W) of values (K, H, W); what is not valid (H, W), or not finite, becomes `NODATA`."""
+        steps = np.empty(values.shape, np.uint8)
+        # Component by component, so that each stays in the processor's cache: a tenth of the time of whole arrays.
+        piece = np.empty(values.shape[1:], np.float32)
+        for value, scale, offset, step in zip(values, self.scale, self.offset, steps, strict=True):
+            np.subtract(value, offset, out=piece)
+            np.divide(piece, scale, out=piece)
+            step[...] = to_bytes(piece)
+            if valid is None:
+                step[~np.isfinite(value)] = NODATA
+        if valid is not None and not valid.all():
+            steps[:, ~valid] = NODATA
+        return steps
+
+
+def to_bytes(steps: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Round steps to bytes 1 to 255, in place; what is no number becomes 1."""
+    np.rint(steps, out=steps)
+    # In this order NaN, which compares with nothing, becomes a number.
+    np.fmin(steps, _LEVELS + 1, out=steps)
+    np.fmax(steps, 1, out=steps)
+    return steps.astype(np.uint8)
 
 
 def fit_projection(sample: NDArray[np.float32], components: int = COMPONENTS) -> Projection:
@@ -74,17 +112,52 @@ def fit_projection(sample: NDArray[np.float32], components: int = COMPONENTS) ->
         # One cell has no variance: any basis describes it, the first channels are as good as any.
         identity = np.eye(kept, sample.shape[1], dtype=np.float32)
         return Projection(sample[0].astype(np.float32), identity, np.zeros(kept, np.float32))
-    # Imported here: it takes longer than telling that a scene does not exist.
-    from sklearn.decomposition import PCA
+    mean = sample.mean(axis=0, dtype=np.float64).astype(np.float32)
+    covariance = np.zeros((sample.shape[1],) * 2, np.float32)
+    for start in range(0, len(sample), _ROWS):
+        centred = sample[start : start + _ROWS] - mean
+        covariance += centred.T @ centred
+    covariance /= len(sample) - 1
+    variance, vectors = _largest(covariance, kept)
+    total = float(np.trace(covariance, dtype=np.float64))
+    share = variance / total if total > 0 else np.zeros(kept)
+    # A component and its negative are the same; the sign that makes its largest weight positive is taken.
+    largest = np.take_along_axis(vectors, np.abs(vectors).argmax(axis=0)[None], axis=0)
+    basis = (vectors * np.where(largest < 0, -1, 1)).T
+    return Projection(mean, np.ascontiguousarray(basis, np.float32), np.asarray(share, np.float32))
 
-    pca = PCA(n_components=kept, svd_solver="covariance_eigh").fit(sample.astype(np.float64))
-    total = float(sample.astype(np.float64).var(axis=0, ddof=1).sum())
-    share = pca.explained_variance_ / total if total > 0 else np.zeros(kept)
-    return Projection(pca.mean_.astype(np.float32), pca.components_.astype(np.float32), share.astype(np.float32))
+
+def _largest(covariance: NDArray[np.float32], count: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the largest eigenvalues (count,) and their vectors (C, count), in falling order."""
+    if len(covariance) <= _EXACT or 2 * count > len(covariance):
+        values, vectors = np.linalg.eigh(covariance.astype(np.float64))
+        return np.maximum(values[::-1][:count], 0), vectors[:, ::-1][:, :count]
+    # Imported here: it takes longer than telling that a scene does not exist.
+    from sklearn.utils.extmath import randomized_svd
+
+    # Of a covariance, which is symmetric and has no negative eigenvalue, the singular vectors are the eigenvectors.
+    found, sizes, _ = randomized_svd(covariance, count, n_oversamples=32, n_iter=6, random_state=0)
+    return sizes, found
+
+
+def every_channel(sample: NDArray[np.float32]) -> Projection:
+    """Return the projection that leaves features (N, C) as they are, with each channel's share of the variance.
+
+    Raises:
+        InputError: when there is no valid cell.
+    """
+    if len(sample) == 0:
+        raise InputError("No feature cell is valid: the extent is too small or all nodata; choose a larger extent.")
+    channels = sample.shape[1]
+    variance = sample.var(axis=0, dtype=np.float64)
+    share = variance / max(float(variance.sum()), 1e-30)
+    return Projection(np.zeros(channels, np.float32), np.eye(channels, dtype=np.float32), share.astype(np.float32))
 
 
 def fit_quantiser(sample: NDArray[np.float32]) -> Quantiser:
-    """Fit scale and offset of each component to a sample (N, K)."""
+    """Fit scale and offset of each component to a sample (N, K), which may be empty."""
+    if not len(sample):
+        return Quantiser(np.ones(sample.shape[1], np.float32), np.zeros(sample.shape[1], np.float32))
     low, high = np.percentile(sample, [_TAIL, 100 - _TAIL], axis=0)
     centre, half = (low + high) / 2, (high - low) / 2 * _HEADROOM
     scale = np.maximum(2 * half / _LEVELS, 1e-8)

@@ -1,41 +1,36 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One encoder over one scene: windows with a halo through the network, projected to 8-bit components, into levels."""
+"""One encoder over one scene: read, forward, project and write at the same time, unit by unit."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from ssl4eo.errors import InputError
-from ssl4eo.features.projection import COMPONENTS, Projection, fit_projection, fit_quantiser
-from ssl4eo.features.spectral import MARGIN, pixel_bands, spectral_level, spectral_names
-from ssl4eo.features.tiling import LevelGrid, encode_tile, level_grid, tile_side, without_earlier
-from ssl4eo.features.writer import LevelWriter
-from ssl4eo.grid import Window, tiles
+from ssl4eo.encoders.modes import STANDARD, get_mode, modes_of
+from ssl4eo.features.memory import give_back, held_memory
+from ssl4eo.features.projection import COMPONENTS, every_channel, fit_projection, fit_quantiser
+from ssl4eo.features.spectral import STRIDE, pixel_bands, pixel_names, surroundings_names
+from ssl4eo.features.tiling import LevelGrid, PixelLevels, block_grid, cells_of, encoder_grids, plan_units
 from ssl4eo.jobs import Progress, part
 from ssl4eo.scenes.info import plan_bands
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from ssl4eo.encoders.cards import Card
     from ssl4eo.encoders.encoder import Encoder
-    from ssl4eo.features.projection import Quantiser
+    from ssl4eo.features.projection import Projection, Quantiser
+    from ssl4eo.features.tiling import Unit
+    from ssl4eo.files import Unfinished
+    from ssl4eo.grid import Window
     from ssl4eo.scenes.scene import Scene
 
-__all__ = ["Run", "StoredLevel"]
-
-# Tiles that the projection is fitted on, spread over the extent, and cells taken from each. Together they give
-# about 1e5 cells at stride 4 and 1e4 at a patch of 16 pixels, far more than the 64 components of a level need.
-_SAMPLE_TILES, _CELLS_PER_TILE = 8, 16384
-
-_Tiles = list[tuple[Window, "NDArray[np.float32]"]]
+__all__ = ["Run", "StoredLevel", "offered"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +39,7 @@ class StoredLevel:
 
     Attributes:
         index: its number in the feature set.
+        kind: "pixels", "surroundings" or "features".
         grid: its cells.
         names: what its components are.
         scene: number of its scene, from 0.
@@ -53,6 +49,7 @@ class StoredLevel:
     """
 
     index: int
+    kind: str
     grid: LevelGrid
     names: list[str]
     scene: int
@@ -69,7 +66,19 @@ class StoredLevel:
 class Run:
     """What one encoder makes of one scene; planned when created, which refuses what cannot be done, then written."""
 
-    def __init__(self, scene: Scene, number: int, card: Card, extent: Window, *, first: int, pixels: bool) -> None:
+    def __init__(
+        self,
+        scene: Scene,
+        number: int,
+        card: Card,
+        extent: Window,
+        *,
+        first: int,
+        pixels: bool,
+        mode: str = STANDARD,
+        components: int | None = COMPONENTS,
+        projections: Sequence[Projection] | None = None,
+    ) -> None:
         """Plan the levels.
 
         Args:
@@ -78,145 +87,175 @@ class Run:
             card: what the encoder wants.
             extent: the part to encode.
             first: index of the first level made here.
-            pixels: whether the scene's own pixels become a level, before those of the encoder.
+            pixels: whether the scene's own pixels become levels, before those of the encoder.
+            mode: fast or standard.
+            components: per level; None keeps every channel.
+            projections: taken as they are, one per level of the encoder, instead of fitted to the scene.
 
         Raises:
-            InputError: when the scene lacks what the encoder needs.
+            InputError: when the scene lacks what the encoder needs, or the encoder has no such mode.
         """
         self.scene, self.number, self.card, self.extent, self.first = scene, number, card, extent, first
+        self.components, self.projections = components, projections
+        self.mode = get_mode(card.id, card.shape, mode)
         self.plan = plan_bands(scene.info, card.bands, card.level)
-        self.bands = pixel_bands(scene.info.bands) if pixels else []
-        self.tiles = list(tiles(extent, tile_side(card.shape)))
-        # Per level None for the pixels, else the number of the network's stage or block.
-        self._blocks: list[int | None] = [*([None] if pixels else []), *card.shape.levels]
-        own = LevelGrid(1, extent, scene.grid.subgrid(extent))
-        centre = card.shape.cell_centre
-        deep = [level_grid(scene.grid, extent, stride, centre) for stride in card.strides]
-        self._grids = [own, *deep] if pixels else deep
-        self._encoded: dict[Window, _Tiles | None] = {}
+        self.pixels: PixelLevels | None = None
+        bands = tuple(pixel_bands(scene.info.bands))
+        if pixels and bands:
+            own = LevelGrid(1, extent, scene.grid.subgrid(extent))
+            self.pixels = PixelLevels(bands, (own, block_grid(scene.grid, extent, STRIDE)))
+        self.deep = encoder_grids(scene.grid, extent, card.shape)
+        self.units = plan_units(scene.grid, self.deep, card.shape, self.mode)
+
+    @property
+    def grids(self) -> list[LevelGrid]:
+        """The cells of all levels."""
+        return [*(self.pixels.grids if self.pixels else ()), *self.deep]
+
+    @property
+    def surroundings(self) -> LevelGrid | None:
+        """The cells of the surroundings; an image of a few pixels may have no valid one."""
+        return self.pixels.grids[1] if self.pixels else None
 
     @property
     def count(self) -> int:
         """Number of levels."""
-        return len(self._grids)
+        return len(self.grids)
+
+    @property
+    def tiles(self) -> int:
+        """Number of inputs that the network sees."""
+        return sum(len(unit.tiles) for unit in self.units)
+
+    @property
+    def widths(self) -> list[int]:
+        """Components of each level."""
+        shallow = [len(names(self.pixels.bands)) for names in (pixel_names, surroundings_names)] if self.pixels else []
+        if self.projections is not None:
+            return [*shallow, *(len(projection.components) for projection in self.projections)]
+        return [*shallow, *(min(self.components or width, width) for width in self.card.shape.channels)]
 
     @property
     def bytes_needed(self) -> int:
-        """Scratch and final files at one byte per value, the upper bound of what lies on disk at once."""
-        widths = [COMPONENTS if block is not None else len(spectral_names(self.bands)) for block in self._blocks]
-        return 2 * sum(n * g.window.width * g.window.height for n, g in zip(widths, self._grids, strict=True))
+        """Records and final files at one byte per value, the upper bound of what lies on disk at once."""
+        sizes = [n * g.window.width * g.window.height for n, g in zip(self.widths, self.grids, strict=True)]
+        return 2 * sum(sizes)
 
-    def write(self, encoder: Encoder, folder: Path, progress: Progress) -> list[StoredLevel]:
-        """Encode the scene and write its levels into `folder`.
+    def regions(self, widths: Sequence[int]) -> list[list[tuple[int, Window | None]]]:
+        """Return per unit and level the components and the cells that the unit gives."""
+        return [
+            list(zip(widths, (*self._pixel_regions(unit), *self._deep_regions(unit)), strict=True))
+            for unit in self.units
+        ]
+
+    def write(self, encoder: Encoder, unfinished: Unfinished, progress: Progress) -> tuple[list[StoredLevel], int, int]:
+        """Encode the scene and write its levels, or go on with what is there.
+
+        Returns:
+            The levels, the number of tiles that were there already, and how many went through the network at once.
 
         Raises:
             InputError: when no pixel is valid, or the scene cannot be read any more.
         """
-        samples = self._sample(encoder, part(progress, 0, 0.35))
-        levels = self._levels([
-            None if block is None else fit_projection(sample)
-            for block, sample in zip(self._blocks, samples, strict=True)
-        ])  # fmt: skip
+        # torch takes seconds to import, more than planning.
+        from ssl4eo.features.engine.assemble import Assembler
+        from ssl4eo.features.engine.records import Records
+        from ssl4eo.features.engine.sample import sample_scene
+        from ssl4eo.features.engine.work import Work
+        from ssl4eo.features.levelfile import LevelFile
+
         with ExitStack() as stack:
-            outputs = []
-            for level, sample in zip(levels, samples, strict=True):
-                quantiser = fit_quantiser(level.projection.of_rows(sample) if level.projection else sample)
-                writer = LevelWriter(folder / level.file, level.grid, level.names, quantiser)
-                outputs.append((level, quantiser, stack.enter_context(writer)))
-            self._write_tiles(encoder, outputs, part(progress, 0.35, 0.94))
-            for number, (_, _, writer) in enumerate(outputs):
-                progress(0.94 + 0.06 * number / len(outputs), "Compressing the levels")
-                writer.finish()
-        return levels
-
-    def _sample(self, encoder: Encoder, progress: Progress) -> list[NDArray[np.float32]]:
-        """Encode some of the tiles and return cells (N, C) of every level."""
-        rng = np.random.default_rng(0)
-        samples: list[list[NDArray[np.float32]]] = [[] for _ in self._grids]
-        found = 0
-        for tile in _spread(self.tiles):
-            progress(found / _SAMPLE_TILES, "Looking at the scene")
-            encoded = self._encode(encoder, tile)
-            if encoded is None:
-                self._encoded[tile] = None
-                continue
-            drawn = [
-                _valid_cells(values, cells, grid.window, rng)
-                for grid, (cells, values) in zip(self._grids, encoded, strict=True)
+            stack.enter_context(held_memory())
+            folder, batch = unfinished.folder, _batch_before(unfinished.folder, self.first)
+            work = stack.enter_context(Work(self, encoder, batch))
+            _note_batch(unfinished.folder, self.first, work.streams.batch)
+            sample = sample_scene(work, part(progress, 0, 0.1))
+            projections, quantisers = self._fit(sample.cells)
+            sample.cells.clear()
+            give_back()
+            levels = self._levels(projections)
+            regions = self.regions([len(level.names) for level in levels])
+            records = Records(folder, f"run_{self.first}", regions)
+            files = [
+                LevelFile(folder / level.file, level.grid, level.names, quantiser)
+                for level, quantiser in zip(levels, quantisers, strict=True)
             ]
-            if not len(drawn[0]):
-                # The pixels may lack a band that the encoder does without. There may be many such tiles: none is kept.
-                continue
-            self._encoded[tile] = encoded
-            for sample, rows in zip(samples, drawn, strict=True):
-                sample.append(rows)
-            found += 1
-            if found == _SAMPLE_TILES:
-                break
-        if not found:
-            raise InputError(
-                f"{self.scene.info.path} holds no valid pixel in the chosen extent (all nodata); choose another extent."
-            )
-        return [np.concatenate(sample) for sample in samples]
+            found = records.done
+            unfinished.keep = True
+            with Assembler(records, regions, files, self.grids) as assembler:
+                deep = [projection for projection in projections if projection is not None]
+                work.encode(sample.kept, deep, quantisers, regions, records, assembler, part(progress, 0.1, 0.97))
+                progress(0.97, "Making overviews")
+                assembler.finish()
+        return levels, sum(len(unit.tiles) for unit in self.units[:found]), work.streams.batch
 
-    def _write_tiles(
-        self, encoder: Encoder, outputs: list[tuple[StoredLevel, Quantiser, LevelWriter]], progress: Progress
-    ) -> None:
-        for number, tile in enumerate(self.tiles):
-            progress(number / len(self.tiles), f"Encoding window {number + 1} of {len(self.tiles)}")
-            encoded = self._encoded.pop(tile) if tile in self._encoded else self._encode(encoder, tile)
-            if encoded is None:
-                continue
-            for (level, quantiser, writer), (cells, values) in zip(outputs, encoded, strict=True):
-                here = without_earlier(cells, tile, self.tiles[0], level.grid.stride)
-                rows, cols = here.shift(-cells.col, -cells.row).slices
-                kept = values[:, rows, cols]
-                writer.write(here, quantiser.apply(level.projection.apply(kept) if level.projection else kept))
+    def _pixel_regions(self, unit: Unit) -> list[Window | None]:
+        if self.pixels is None:
+            return []
+        own = self.extent.intersect(unit.own)
+        if own is None:
+            return [None, None]
+        return [own, cells_of(own.snap(STRIDE).grow(STRIDE), STRIDE, self.pixels.grids[1])]
 
-    def _encode(self, encoder: Encoder, tile: Window) -> _Tiles | None:
-        deep = encode_tile(self.scene, encoder, self.plan, tile, self.extent)
-        inside = self.extent.intersect(tile)
-        if deep is None or inside is None:
-            return None
-        if not self.bands:
-            return deep
-        values, valid = self.scene.read(inside.grow(MARGIN), self.bands)
-        return [(inside, spectral_level(values, valid, self.bands)), *deep]
+    def _deep_regions(self, unit: Unit) -> list[Window | None]:
+        return [cells_of(unit.own, grid.stride, grid) for grid in self.deep]
 
-    def _levels(self, projections: list[Projection | None]) -> list[StoredLevel]:
-        levels = []
-        for index, (grid, block, projection) in enumerate(
-            zip(self._grids, self._blocks, projections, strict=True), start=self.first
-        ):
+    def _fit(self, cells: Sequence[NDArray[np.float32]]) -> tuple[list[Projection | None], list[Quantiser]]:
+        """Fit projections and quantisers to cells (N, C) of every level."""
+        shallow = self.count - len(self.deep)
+        projections: list[Projection | None] = [None] * shallow
+        if self.projections is not None:
+            projections += self.projections
+        elif self.components is None:
+            projections += [every_channel(sample) for sample in cells[shallow:]]
+        else:
+            projections += [fit_projection(sample, self.components) for sample in cells[shallow:]]
+        quantisers = [
+            fit_quantiser(projection.of_rows(sample) if projection else sample)
+            for projection, sample in zip(projections, cells, strict=True)
+        ]
+        return projections, quantisers
+
+    def _levels(self, projections: Sequence[Projection | None]) -> list[StoredLevel]:
+        levels: list[StoredLevel] = []
+        if self.pixels is not None:
+            names = (pixel_names(self.pixels.bands), surroundings_names(self.pixels.bands))
+            for kind, grid, words in zip(("pixels", "surroundings"), self.pixels.grids, names, strict=True):
+                levels.append(StoredLevel(self.first + len(levels), kind, grid, words, self.number))
+        for block, grid, projection in zip(self.card.shape.levels, self.deep, projections[len(levels) :], strict=True):
             if projection is None:
-                levels.append(StoredLevel(index, grid, spectral_names(self.bands), self.number))
-                continue
-            part_of = f"{self.card.id}, {'stage' if self.card.shape.kind == 'resnet' else 'block'} {block}"
-            names = [
-                f"level {index} ({part_of}, stride {grid.stride}), component {k + 1}, {share:.1%} of variance"
-                for k, share in enumerate(projection.variance)
-            ]
-            levels.append(StoredLevel(index, grid, names, self.number, self.card.id, block, projection))
+                raise TypeError("a level of the network has no projection")
+            blank = StoredLevel(
+                self.first + len(levels), "features", grid, [], self.number, self.card.id, block, projection
+            )
+            levels.append(replace(blank, names=self._names(blank, projection)))
         return levels
 
+    def _names(self, level: StoredLevel, projection: Projection) -> list[str]:
+        where = f"{self.card.id}, {'stage' if self.card.shape.kind == 'resnet' else 'block'} {level.block}"
+        what = "channel" if projection.whole else "component"
+        return [
+            f"level {level.index} ({where}, stride {level.grid.stride}), {what} {k + 1}, {share:.1%} of variance"
+            for k, share in enumerate(projection.variance)
+        ]
 
-def _spread(items: list[Window]) -> Iterator[Window]:
-    """Yield tiles so that any first few of them are spread over all (steps of the golden ratio, made coprime)."""
-    count = len(items)
-    step = max(1, round(count * 0.618))
-    while np.gcd(step, count) != 1:
-        step += 1
-    return (items[i * step % count] for i in range(count))
+
+def offered(card: Card, mode: str) -> str:
+    """Return the mode for an added encoder: the one asked for, or standard where it has no such mode."""
+    return mode if mode in {known.name for known in modes_of(card.shape)} else STANDARD
 
 
-def _valid_cells(
-    values: NDArray[np.float32], cells: Window, wanted: Window, rng: np.random.Generator
-) -> NDArray[np.float32]:
-    common = wanted.intersect(cells)
-    if common is None:
-        return np.empty((0, len(values)), np.float32)
-    rows, cols = common.shift(-cells.col, -cells.row).slices
-    flat = values[:, rows, cols].reshape(len(values), -1).T
-    flat = flat[np.isfinite(flat[:, 0])]
-    chosen = rng.permutation(len(flat))[:_CELLS_PER_TILE]
-    return flat[chosen]
+def _batch_file(folder: Path, first: int) -> Path:
+    return folder / f"run_{first}.batch"
+
+
+def _batch_before(folder: Path, first: int) -> int | None:
+    """Return the batch of the run that was interrupted: another one could change the last bit of a feature."""
+    try:
+        return int(_batch_file(folder, first).read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
+
+
+def _note_batch(folder: Path, first: int, batch: int) -> None:
+    _batch_file(folder, first).write_text(str(batch), encoding="ascii")

@@ -27,15 +27,33 @@ if TYPE_CHECKING:
 __all__ = ["ITEM", "FeatureSet", "Level"]
 
 ITEM = "item.json"
+# Kinds of levels that a scene makes without an encoder.
+_OF_SCENE = {"pixels", "surroundings"}
 # Points are read in squares of this many cells, so a few points far apart do not pull in the whole level.
 _CHUNK = 1024
 
 
 @dataclass(frozen=True)
 class Level:
-    """One level: cells of `stride` pixels, `components` values each, byte * scale + offset."""
+    """One level: cells of `stride` pixels, `components` values each, byte * scale + offset.
+
+    Attributes:
+        index: its number in the feature set.
+        kind: "pixels" and "surroundings" of a scene itself, or "features" that an encoder makes of it.
+        scene: number of that scene, from 0.
+        encoder: id of the encoder; None for the scene itself.
+        stride: pixels per cell.
+        path: its file.
+        grid: its cells' place.
+        names: what its components are.
+        scale: (C,).
+        offset: (C,).
+    """
 
     index: int
+    kind: str
+    scene: int
+    encoder: str | None
     stride: int
     path: Path
     grid: Grid
@@ -49,9 +67,9 @@ class Level:
         return len(self.names)
 
     @property
-    def per_pixel(self) -> bool:
-        """Whether it holds what a scene itself has at each pixel (as level 0), not what an encoder makes of it."""
-        return self.stride == 1
+    def of_scene(self) -> bool:
+        """Whether it holds what a scene itself has, not what an encoder makes of it."""
+        return self.kind in _OF_SCENE
 
     def read(self, window: Window) -> NDArray[np.float32]:
         """Return the values (C, h, w) of a window in cells, NaN where a cell is missing.
@@ -104,7 +122,7 @@ class FeatureSet:
         """Open a feature set by its folder, or by any file in it.
 
         Raises:
-            InputError: when the folder holds no feature set.
+            InputError: when the folder holds no feature set, or one of an earlier version.
         """
         path = Path(folder)
         path = path.parent if path.is_file() else path
@@ -114,6 +132,7 @@ class FeatureSet:
             item = json.loads((path / ITEM).read_text(encoding="utf-8"))
             levels = item["properties"]["ssl4eo:levels"]
             absent = [entry["file"] for entry in levels if not (path / entry["file"]).is_file()]
+            dated = [entry["file"] for entry in levels if "kind" not in entry]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(
                 f"{path} is not a feature set (it has no readable {ITEM}); encode a scene first."
@@ -122,15 +141,23 @@ class FeatureSet:
             raise InputError(
                 f"The feature set {path} lacks {', '.join(absent) or 'its levels'}; encode the scene again."
             )
+        if dated:
+            raise InputError(
+                f"The feature set {path} was made by an earlier version, which kept other levels; "
+                "encode the scene again."
+            )
         return cls(path, item)
 
     @cached_property
     def levels(self) -> list[Level]:
-        """The levels: pixels of the first scene, its encoder's finest first, then those that were added."""
-        return [
-            _open_level(index, entry["stride"], self.folder / entry["file"])
-            for index, entry in enumerate(self.item["properties"]["ssl4eo:levels"])
-        ]
+        """The levels: pixels and surroundings of the first scene, its encoder's finest first, then what was added."""
+        entries = self.item["properties"]["ssl4eo:levels"]
+        return [_open_level(index, entry, self.folder / entry["file"]) for index, entry in enumerate(entries)]
+
+    @property
+    def base(self) -> int:
+        """How many levels, the first ones, are the first scene's own: its pixels and their surroundings."""
+        return sum(level.of_scene and level.scene == 0 for level in self.levels)
 
     @property
     def grid(self) -> Grid:
@@ -158,7 +185,7 @@ class FeatureSet:
         return [level.sample(np.asarray(xs, float), np.asarray(ys, float)) for level in self.levels]
 
 
-def _open_level(index: int, stride: int, path: Path) -> Level:
+def _open_level(index: int, entry: dict[str, Any], path: Path) -> Level:
     try:
         with rasterio.open(path) as dataset:
             grid = Grid(dataset.crs, dataset.transform, dataset.width, dataset.height)
@@ -166,4 +193,5 @@ def _open_level(index: int, stride: int, path: Path) -> Level:
             scale, offset = np.array(dataset.scales, np.float32), np.array(dataset.offsets, np.float32)
     except RasterioIOError as error:
         raise InputError(f"{path} cannot be read ({error}); encode the scene again.") from error
-    return Level(index, stride, path, grid, names, scale, offset)
+    kind, scene, encoder, stride = (entry[key] for key in ("kind", "scene", "encoder", "stride"))
+    return Level(index, kind, scene, encoder, stride, path, grid, names, scale, offset)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Run an encoder over tiles of the scene's fixed grid, and place the cells that come out."""
+"""Which pixels the network sees at once, on a grid that is fixed in the scene, and where its cells lie."""
 
 from __future__ import annotations
 
@@ -9,26 +9,32 @@ from typing import TYPE_CHECKING
 import numpy as np
 from affine import Affine
 
-from ssl4eo.errors import InputError
 from ssl4eo.grid import Grid, Window
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Iterator, Sequence
 
     from ssl4eo.encoders.backbone import Backbone
-    from ssl4eo.encoders.encoder import Encoder
-    from ssl4eo.scenes.info import BandPlan
-    from ssl4eo.scenes.scene import Scene
+    from ssl4eo.encoders.modes import Mode
 
-__all__ = ["TILE", "LevelGrid", "encode_tile", "level_grid", "tile_side", "without_earlier"]
+__all__ = [
+    "TILE",
+    "LevelGrid",
+    "PixelLevels",
+    "Tile",
+    "Unit",
+    "block_grid",
+    "cells_of",
+    "encoder_grids",
+    "level_grid",
+    "plan_units",
+]
 
-# Side of a ResNet's tile in pixels; origins are multiples of it in the scene, so a sub-area and a re-run see the same
-# input.
-TILE = 512
-# Windows of a transformer along each side of its tile: 4 x 128 pixels for patch 16, 4 x 112 for patch 14.
-_WINDOWS = 4
-# A cell counts as valid when at least half of the pixels it stands for are.
-_VALID_SHARE = 0.5
+# Side in pixels of what a ResNet keeps of one pass. With a halo of 128 on either side, 1024 gave 1.26 Mpx/s of kept
+# pixels, 768 1.15 and 512 0.77 (ResNet-50, bf16, two streams); a larger one takes more memory than it is worth.
+TILE = 1024
+# What is left over at the end of a row or column and not wider than this joins the tile before it.
+_SLIVER = 64
 
 
 @dataclass(frozen=True)
@@ -40,13 +46,35 @@ class LevelGrid:
     grid: Grid
 
 
-def tile_side(shape: Backbone) -> int:
-    """Return the side of an encoder's tiles in pixels, a multiple of its strides.
+@dataclass(frozen=True)
+class PixelLevels:
+    """The two levels that a scene's own pixels make: what they hold and on which cells."""
 
-    A transformer reads windows of the side of its pre-training images, so that its positions mean what they did
-    there; of each it keeps what lies within the halo.
+    bands: tuple[str, ...]
+    grids: tuple[LevelGrid, LevelGrid]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One input of the network: it sees the pixels of `read` and its cells within `keep` count."""
+
+    read: Window
+    keep: Window
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What is finished, and can be resumed, as a whole.
+
+    Attributes:
+        number: from 0, in the order of work: row by row.
+        tiles: of a ResNet one; of a transformer a row of windows.
+        own: the pixels whose cells are complete after this unit and those before it.
     """
-    return TILE if shape.patch is None else _WINDOWS * (shape.window - 2 * shape.halo)
+
+    number: int
+    tiles: tuple[Tile, ...]
+    own: Window
 
 
 def level_grid(scene: Grid, window: Window, stride: int, cell_centre: float) -> LevelGrid:
@@ -54,132 +82,91 @@ def level_grid(scene: Grid, window: Window, stride: int, cell_centre: float) -> 
 
     Cell i is centred on pixel position stride * i + cell_centre. There are none before the scene's first cell.
     """
-    needed = _cells(window, stride, cell_centre)
-    col, row = max(needed.col, 0), max(needed.row, 0)
-    cells = Window(col, row, needed.col_stop - col, needed.row_stop - row)
+
+    def first(start: int) -> int:
+        return max(int(np.floor((start + 0.5 - cell_centre) / stride)), 0)
+
+    def stop(end: int) -> int:
+        return int(np.ceil((end - 0.5 - cell_centre) / stride)) + 1
+
+    col, row = first(window.col), first(window.row)
+    cells = Window(col, row, stop(window.col_stop) - col, stop(window.row_stop) - row)
     shift = cell_centre - stride / 2
     origin = Affine.translation(col * stride + shift, row * stride + shift)
     transform = scene.transform @ origin @ Affine.scale(stride)
     return LevelGrid(stride, cells, Grid(scene.crs, transform, cells.width, cells.height))
 
 
-def without_earlier(cells: Window, tile: Window, first: Window, stride: int) -> Window:
-    """Return the part of a tile's cells that may be written over those of the tiles to its left and above.
+def block_grid(scene: Grid, window: Window, stride: int) -> LevelGrid:
+    """Return the blocks of stride x stride pixels that interpolation needs, as far as they hold pixels of the scene."""
+    wanted = level_grid(scene, window, stride, stride / 2)
+    col_stop, row_stop = -(-scene.width // stride), -(-scene.height // stride)
+    width = min(wanted.window.col_stop, col_stop) - wanted.window.col
+    height = min(wanted.window.row_stop, row_stop) - wanted.window.row
+    cells = Window(wanted.window.col, wanted.window.row, width, height)
+    return LevelGrid(stride, cells, Grid(scene.crs, wanted.grid.transform, width, height))
 
-    A transformer's cells reach one beyond the tile on every side, where they have less context than the neighbour's.
-    Tiles are written row by row from `first` on, so what reaches right and down is replaced by its owner later.
+
+def encoder_grids(scene: Grid, extent: Window, shape: Backbone) -> list[LevelGrid]:
+    """Return the cells of each level of an encoder, finest first, that an extent needs."""
+    return [level_grid(scene, extent, stride, shape.cell_centre) for stride in shape.strides]
+
+
+def cells_of(area: Window, stride: int, within: LevelGrid | None = None) -> Window | None:
+    """Return the cells of a level whose squares begin in `area`, whose edges are multiples of the stride."""
+    cells = Window(area.col // stride, area.row // stride, area.width // stride, area.height // stride)
+    return cells if within is None else within.window.intersect(cells)
+
+
+def plan_units(scene: Grid, grids: Sequence[LevelGrid], shape: Backbone, mode: Mode) -> list[Unit]:
+    """Lay the network's inputs over all cells that are needed.
+
+    A sub-area and a re-run see the same inputs, because these begin at fixed places of the scene.
     """
-    col = cells.col if tile.col == first.col else tile.col // stride
-    row = cells.row if tile.row == first.row else tile.row // stride
-    return Window(col, row, cells.col_stop - col, cells.row_stop - row)
+    coarsest = max(grid.stride for grid in grids)
+    needed = _around(grids).snap(coarsest)
+    if shape.patch is None:
+        return _tiles(needed, shape.halo)
+    return _windows(needed, scene, shape.window, shape.window // 2 if mode.overlap else shape.window)
 
 
-def encode_tile(
-    scene: Scene, encoder: Encoder, plan: BandPlan, tile: Window, extent: Window | None = None
-) -> list[tuple[Window, NDArray[np.float32]]] | None:
-    """Encode one tile.
-
-    Args:
-        scene: the open scene.
-        encoder: the encoder.
-        plan: where each band of the encoder comes from.
-        tile: a tile of the fixed grid of `tile_side`.
-        extent: what is wanted, in pixels; a transformer leaves windows beyond it out.
-
-    Returns:
-        Per level the window in cells from the scene's corner (those that interpolation needs up to the tile's edge)
-        and features (C, h, w) float32, NaN where missing; None when no wanted pixel is valid.
-
-    Raises:
-        InputError: when the encoder makes no numbers of valid pixels.
-    """
-    import torch
-
-    halo = encoder.backbone.halo
-    around = tile.grow(halo)
-    stored, valid = scene.read(around, plan.sources)
-    pixels = plan.apply(stored)
-    inside = valid[halo:-halo, halo:-halo]
-    if not inside.any():
-        return None
-    wanted = None if encoder.backbone.patch is None else _windows_with(inside, tile, extent)
-    if wanted is not None and not wanted.any():
-        return None
-    known = _mirrored(valid, scene.grid, around)
-    x = encoder.normalise(torch.from_numpy(_fill(pixels, known)))
-    if wanted is None:
-        maps = [(stride, features[0].cpu().numpy()) for stride, features in encoder.pyramid(x[None])]
-    else:
-        from ssl4eo.features.windows import encode_windows
-
-        maps = encode_windows(encoder, x, wanted)
-    levels = []
-    for stride, features in maps:
-        _require_numbers(encoder, features)
-        cells = _cells(tile, stride, encoder.backbone.cell_centre)
-        rows, cols = cells.shift(-around.col // stride, -around.row // stride).slices
-        cut = features[:, rows, cols].copy()
-        cut[:, _share(known, stride, encoder.backbone.cell_centre)[rows, cols] < _VALID_SHARE] = np.nan
-        levels.append((cells, cut))
-    return levels
+def _around(grids: Sequence[LevelGrid]) -> Window:
+    """Return the pixels that the cells of all levels begin in."""
+    col = min(grid.window.col * grid.stride for grid in grids)
+    row = min(grid.window.row * grid.stride for grid in grids)
+    col_stop = max(grid.window.col_stop * grid.stride for grid in grids)
+    row_stop = max(grid.window.row_stop * grid.stride for grid in grids)
+    return Window(col, row, col_stop - col, row_stop - row)
 
 
-def _require_numbers(encoder: Encoder, features: NDArray[np.float32]) -> None:
-    """Refuse an encoder that makes features (C, h, w) without a single whole cell, though all its input is numbers."""
-    if not np.isfinite(features).all(axis=0).any():
-        raise InputError(
-            f"{encoder.card.id} makes no numbers of valid pixels, so that its weights must be damaged; "
-            f"run `ssl4eo weights verify {encoder.card.id}`, or download or import them again."
-        )
+def _tiles(needed: Window, halo: int) -> list[Unit]:
+    units: list[Unit] = []
+    for row, row_stop in _pieces(needed.row, needed.row_stop):
+        for col, col_stop in _pieces(needed.col, needed.col_stop):
+            keep = Window(col, row, col_stop - col, row_stop - row)
+            units.append(Unit(len(units), (Tile(keep.grow(halo), keep),), keep))
+    return units
 
 
-def _cells(window: Window, stride: int, cell_centre: float) -> Window:
-    """Return the cells, counted from the scene's corner, on both sides of every pixel centre of `window`."""
-
-    def first(start: int) -> int:
-        return int(np.floor((start + 0.5 - cell_centre) / stride))
-
-    def stop(end: int) -> int:
-        return int(np.ceil((end - 0.5 - cell_centre) / stride)) + 1
-
-    col, row = first(window.col), first(window.row)
-    return Window(col, row, stop(window.col_stop) - col, stop(window.row_stop) - row)
+def _pieces(start: int, stop: int) -> Iterator[tuple[int, int]]:
+    cuts = [cut for cut in range((start // TILE + 1) * TILE, stop, TILE) if stop - cut > _SLIVER]
+    yield from zip([start, *cuts], [*cuts, stop], strict=True)
 
 
-def _windows_with(valid: NDArray[np.bool_], tile: Window, extent: Window | None) -> NDArray[np.bool_]:
-    """Return (_WINDOWS, _WINDOWS) which windows keep a valid pixel and touch the extent."""
-    side = tile.width // _WINDOWS
-    wanted = valid.reshape(_WINDOWS, side, _WINDOWS, side).any(axis=(1, 3))
-    common = tile if extent is None else tile.intersect(extent)
-    touched = np.zeros_like(wanted)
-    if common is not None:
-        rows, cols = common.shift(-tile.col, -tile.row).slices
-        touched[rows.start // side : -(-rows.stop // side), cols.start // side : -(-cols.stop // side)] = True
-    return np.asarray(wanted & touched)
+def _windows(needed: Window, scene: Grid, side: int, step: int) -> list[Unit]:
+    cols = _origins(needed.col, needed.col_stop, scene.width, side, step)
+    rows = _origins(needed.row, needed.row_stop, scene.height, side, step)
+    units = []
+    for number, row in enumerate(rows):
+        windows = [Window(col, row, side, side) for col in cols]
+        height = step if row != rows[-1] else side
+        own = Window(cols[0], row, cols[-1] + side - cols[0], height)
+        units.append(Unit(number, tuple(Tile(window, window) for window in windows), own))
+    return units
 
 
-def _fill(pixels: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Give missing pixels the mean of the others: the network sees no edge of zeros."""
-    if known.all():
-        return pixels
-    mean = pixels[:, known].mean(axis=1)
-    return np.where(known, pixels, mean[:, None, None]).astype(np.float32)
-
-
-def _mirrored(valid: NDArray[np.bool_], scene: Grid, around: Window) -> NDArray[np.bool_]:
-    """Continue validity beyond the image's border as the pixels are continued, so border cells stay valid."""
-    inside = scene.window.intersect(around)
-    if inside is None or inside == around:
-        return valid
-    rows, cols = inside.shift(-around.col, -around.row).slices
-    pad = ((rows.start, valid.shape[0] - rows.stop), (cols.start, valid.shape[1] - cols.stop))
-    return np.pad(valid[rows, cols], pad, mode="symmetric")
-
-
-def _share(valid: NDArray[np.bool_], stride: int, cell_centre: float) -> NDArray[np.float32]:
-    """Return the share of valid pixels in the stride x stride square around each cell's centre."""
-    before = int(stride / 2 - cell_centre + 0.5)
-    padded = np.pad(valid.astype(np.float32), ((before, 0), (before, 0)), mode="edge")
-    height, width = valid.shape[0] // stride, valid.shape[1] // stride
-    blocks = padded[: height * stride, : width * stride].reshape(height, stride, width, stride)
-    return np.asarray(blocks.mean(axis=(1, 3)), np.float32)
+def _origins(start: int, stop: int, size: int, side: int, step: int) -> list[int]:
+    """Return where windows begin that hold a needed pixel: none before the scene, and no more than cover it."""
+    last = max(-(-(size - side) // step), 0)
+    first = max((start - side) // step + 1, 0)
+    return [number * step for number in range(min(first, last), min((stop - 1) // step, last) + 1)]

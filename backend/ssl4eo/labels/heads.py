@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["LinearHead", "Moments", "Weights", "fit_lda", "fit_logistic", "to_levels"]
 
 # Strength of the ridge. Wang et al. 2024 (ICLR, "A hard-to-beat baseline for training-free CLIP-based adaptation")
-# take the estimator of Kubokawa and Srivastava 2008, which is 1; 0.3 is at or near the best on level 0 of six real
+# take the estimator of Kubokawa and Srivastava 2008, which is 1; 0.3 is at or near the best on pixels of six real
 # scenes with 2 to 10 samples per class (docs/few-shot-heads.md).
 RIDGE = 0.3
 # Far below any logit that a class with samples can get.

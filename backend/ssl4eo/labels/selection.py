@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How much the other levels may say: their scale, chosen by leaving places out, never to the harm of level 0."""
+"""How much the other levels may say: their scale, chosen by leaving places out, never to the harm of the base."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 __all__ = ["HEADS", "Fitted", "fit_head", "spatial_groups"]
 
 HEADS = ("auto", "lda", "logistic")
-# Scale of the other levels against level 0. Without any (0) the head is level 0 alone.
+# Scale of the other levels against the base, which is the pixels of the first scene and their surroundings. Without any
+# (0) the head is the base alone.
 SCALES = (0.0, 0.1, 0.25, 0.5, 1.0)
 # Inverse penalties of logistic regression that are tried.
 _PENALTIES = (1.0, 10.0, 100.0)
-# Standard errors by which a scale must beat level 0 alone. One is the rule of Breiman et al. 1984 (Classification and
+# Standard errors by which a scale must beat the base alone. One is the rule of Breiman et al. 1984 (Classification and
 # Regression Trees, 3.4.3); with it one real scene of six still lost a little (docs/few-shot-heads.md).
 _ERRORS = 1.5
 # Places left out in turn; with more places, several go together.
@@ -64,9 +65,9 @@ def fit_head(
     method: str = "auto",
     progress: Progress = no_progress,
 ) -> Fitted:
-    """Fit a head and choose the scale of all levels but level 0 by leave-one-place-out.
+    """Fit a head and choose the scale of all levels beyond the base by leave-one-place-out.
 
-    The pixels of an added scene are weighed with the deep levels: were they always in, a head could fall below level 0
+    The pixels of an added scene are weighed with the deep levels: were they always in, a head could fall below the base
     alone, which the choice is there to prevent.
 
     Args:
@@ -153,7 +154,7 @@ def _fitted(
     settings: dict[str, Any],
     indication: dict[str, Any] | None,
 ) -> Fitted:
-    scales = np.array([1.0, *(scale for _ in training.features[1:])])
+    scales = _scales(training, scale)
     head = to_levels(fitted, training.names, scalings, scales)
     return Fitted(head, method, tuple(map(float, scales)), settings, indication)
 
@@ -163,7 +164,7 @@ def _choose(
 ) -> tuple[float, dict[str, Any] | None]:
     """Return the scale to use and what leaving places out says of it.
 
-    A scale above 0 must gain more over level 0 alone than chance explains; among those the largest gain wins, then
+    A scale above 0 must gain more over the base alone than chance explains; among those the largest gain wins, then
     the smaller scale.
     """
     base = _score(training, groups, logits[SCALES[0]])
@@ -243,8 +244,11 @@ def _moments(training: Training, x: NDArray[np.float64], members: NDArray[np.boo
 
 
 def _stretch(training: Training, scale: float) -> NDArray[np.float64]:
-    sizes = [values.shape[1] for values in training.features]
-    return np.repeat([1.0, *(scale for _ in sizes[1:])], sizes)
+    return np.repeat(_scales(training, scale), [values.shape[1] for values in training.features])
+
+
+def _scales(training: Training, scale: float) -> NDArray[np.float64]:
+    return np.array([1.0 if level < training.base else scale for level in range(len(training.features))])
 
 
 def _logits(fitted: Weights, x: NDArray[np.float64]) -> NDArray[np.float64]:

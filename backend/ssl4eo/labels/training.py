@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,15 +28,19 @@ _PIXELS_PER_POLYGON = 200
 _PIXELS = 20_000
 # Pixel centres of a very large polygon that are looked at.
 _CANDIDATES = 200_000
-# Level 0 holds means over 7 x 7 pixels, so pixels share values within that; one such area counts as one observation.
-_AREA_OF_ONE = 49
+# Pixels share the values of their surroundings: means over 6 x 6 pixels, interpolated between blocks of 4 x 4, which
+# reach as far as means over 8 x 8 would (the same second moment). One such square counts as one observation.
+_SIDE_OF_ONE = 8
 # Cells per block side, and blocks per level, that scene statistics are taken from: about 1e5 cells and more.
 _BLOCK, _BLOCKS = 256, 16
 
 
 @dataclass(frozen=True)
 class LevelScaling:
-    """Centre and gain of a level's components: x = (value - mean) * gain, of total variance about 1 over the scene."""
+    """Centre and gain of a level's components: x = (value - mean) * gain.
+
+    Over the scene the total variance is about 1, of both pixel levels of a scene together and of each other level.
+    """
 
     mean: NDArray[np.float64]
     gain: NDArray[np.float64]
@@ -54,6 +59,7 @@ class Training:
         observations: (G,) how many independent observations a sample stands for.
         places: (G, 2) column and row of each sample's middle.
         warnings: sentences about samples that were left out.
+        base: how many levels, the first ones, are always in: the pixels of the first scene and their surroundings.
     """
 
     names: tuple[str, ...]
@@ -64,6 +70,7 @@ class Training:
     observations: NDArray[np.float64]
     places: NDArray[np.float64]
     warnings: tuple[str, ...]
+    base: int = 1
 
     @property
     def sample_labels(self) -> NDArray[np.intp]:
@@ -74,17 +81,21 @@ class Training:
 def level_scalings(features: FeatureSet) -> list[LevelScaling]:
     """Return how each level is centred and scaled, from cells all over the scene.
 
-    Pixel levels mix bands, indices and deviations, so each component is divided by its own deviation. The
-    components of a deep level share one unit and are ordered by variance: they share one divisor, because giving the
-    last ones the variance of the first ones amplifies noise (docs/few-shot-heads.md).
+    Pixels and surroundings mix bands, indices and deviations, so each component is divided by its own deviation, and
+    by the root of how many vary in both levels of the scene together. The components of a deep level share one unit
+    and are ordered by variance: they share one divisor, because giving the last ones the variance of the first ones
+    amplifies noise (docs/few-shot-heads.md).
     """
+    moments = [_moments(level) for level in features.levels]
+    varying: Counter[int] = Counter()
+    for level, (mean, variance) in zip(features.levels, moments, strict=True):
+        if level.of_scene:
+            varying[level.scene] += int(_varies(mean, variance).sum())
     scalings = []
-    for level in features.levels:
-        mean, variance = _moments(level)
-        if level.per_pixel:
-            deviation = np.sqrt(variance)
-            varies = deviation > 1e-9
-            gain = np.where(varies, 1 / np.where(varies, deviation, 1), 0) / np.sqrt(max(varies.sum(), 1))
+    for level, (mean, variance) in zip(features.levels, moments, strict=True):
+        if level.of_scene:
+            varies = _varies(mean, variance)
+            gain = np.where(varies, 1 / np.sqrt(np.where(varies, variance, 1) * max(varying[level.scene], 1)), 0)
         else:
             total = float(variance.sum())
             gain = np.full(len(mean), 1 / np.sqrt(total) if total > 0 else 0.0)
@@ -120,7 +131,8 @@ def training_pixels(features: FeatureSet, samples: Samples, scalings: list[Level
         )
     kept = np.unique(owner[valid])
     warnings = [*samples.warnings, *_left_out(samples, inside, kept)]
-    return _assemble(samples, kept, owner[valid], pixels[valid], [v[valid] for v in values], scalings, warnings)
+    training = _assemble(samples, kept, owner[valid], pixels[valid], [v[valid] for v in values], scalings, warnings)
+    return replace(training, base=features.base)
 
 
 def _assemble(
@@ -168,9 +180,8 @@ def _left_out(samples: Samples, inside: NDArray[np.bool_], kept: NDArray[np.intp
 
 
 def _observations(pixels: NDArray[np.intp]) -> float:
-    """Return how many squares of 7 x 7 pixels the pixels of one sample spread over."""
-    side = int(np.sqrt(_AREA_OF_ONE))
-    return float(len(np.unique(pixels // side, axis=0)))
+    """Return how many squares of 8 x 8 pixels the pixels of one sample spread over."""
+    return float(len(np.unique(pixels // _SIDE_OF_ONE, axis=0)))
 
 
 def _pixels(geometry: BaseGeometry, grid: Grid, cap: int, seed: int) -> NDArray[np.intp]:
@@ -203,6 +214,11 @@ def _clipped(points: NDArray[np.float64], grid: Grid) -> NDArray[np.intp]:
     pixels = np.floor(points)
     inside = ((pixels >= 0) & (pixels < [grid.width, grid.height])).all(axis=1)
     return np.unique(pixels[inside].astype(np.intp), axis=0)
+
+
+def _varies(mean: NDArray[np.float64], variance: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Say which components vary by more than the rounding of their variance."""
+    return variance > 1e-18 + 1e-12 * mean**2
 
 
 def _moments(level: Level) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

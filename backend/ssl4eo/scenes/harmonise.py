@@ -20,6 +20,7 @@ from ssl4eo.errors import InputError, OutputError
 from ssl4eo.files import atomic_file, require_space
 from ssl4eo.grid import Grid, Window, tiles
 from ssl4eo.jobs import Progress, no_progress, part
+from ssl4eo.scenes.cache import block_cache
 from ssl4eo.scenes.place import GSD, GSD_TOLERANCE, metres_per_pixel
 from ssl4eo.scenes.scene import Scene, open_scene
 
@@ -76,7 +77,7 @@ def harmonise(
     if target.suffix.lower() not in {".tif", ".tiff"}:
         raise InputError(f"{target} is written as a GeoTIFF; give it a name that ends in .tif.")
     progress(0.0, "Opening the scene")
-    with _at_ten_metres(scene, overrules) as (opened, warnings):
+    with _at_ten_metres(scene, overrules) as (opened, warnings), block_cache([opened], height=_TILE):
         _keep_source(opened, target)
         bands = [band for band in opened.info.bands if band]
         with atomic_file(target) as temporary:

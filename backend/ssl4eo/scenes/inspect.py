@@ -12,6 +12,7 @@ import numpy as np
 
 from ssl4eo.bands import S1_BANDS, canonical_band
 from ssl4eo.errors import InputError
+from ssl4eo.scenes.cache import block_cache
 from ssl4eo.scenes.info import SceneInfo
 from ssl4eo.scenes.level import decide_level
 from ssl4eo.scenes.names import read_names, settle_names, strange_names, tell_names
@@ -55,7 +56,7 @@ def inspect(path: str | os.PathLike[str], **overrules: Unpack[Overrules]) -> Sce
     Raises:
         InputError: when nothing can be read there, or an overruling makes no sense.
     """
-    with open_raster(path, nodata=overrules.get("nodata")) as raster:
+    with open_raster(path, nodata=overrules.get("nodata")) as raster, block_cache([raster], height=1):
         return inspect_raster(raster, **overrules)
 
 

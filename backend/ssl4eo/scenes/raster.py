@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import RasterioError, RasterioIOError
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window as RasterioWindow
 
@@ -18,6 +21,10 @@ if TYPE_CHECKING:
     from ssl4eo.grid import Grid, Window
 
 __all__ = ["Raster", "RasterBand"]
+
+# Files beside the pixels, which other programs may write while these are read (statistics, overviews), and lists of
+# files, which are read once.
+_BESIDE = (".xml", ".ovr", ".vrt")
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,21 @@ class Raster:
         """
         self.path, self.grid, self.bands, self.tags = path, grid, tuple(bands), dict(tags)
         self._sources = list(sources)
+        pixels = [file for file in (path, *self.files) if not file.endswith(_BESIDE)]
+        self._stamps = {file: _stamp(file) for file in pixels if Path(file).is_file()}
+
+    @property
+    def datasets(self) -> tuple[DatasetReader | WarpedVRT, ...]:
+        """The open datasets, each once."""
+        return tuple({id(dataset): dataset for dataset, _ in self._sources}.values())
+
+    def reopened(self, again: Mapping[int, DatasetReader | WarpedVRT]) -> Raster:
+        """Return the same raster with other datasets, by the `id` of those that they stand for."""
+        sources = [(again[id(dataset)], number) for dataset, number in self._sources]
+        raster = Raster(self.path, self.grid, self.bands, self.tags, sources)
+        # What changed since the first opening changed for both.
+        raster._stamps = self._stamps
+        return raster
 
     @property
     def count(self) -> int:
@@ -108,11 +130,41 @@ class Raster:
         Raises:
             rasterio.errors.RasterioIOError: when a file cannot be read any more.
         """
-        chosen = [self._sources[number - 1] for number in numbers]
-        first = chosen[0][0]
-        if all(dataset is first for dataset, _ in chosen):
-            return self._read(first, [number for _, number in chosen], window, shape)
-        return np.concatenate([self._read(dataset, [number], window, shape) for dataset, number in chosen])
+        parts = list(self.parts(numbers, window, shape))
+        if len(parts) == 1:
+            return parts[0][1]
+        stored = np.empty((len(numbers), *parts[0][1].shape[1:]), np.result_type(*(part for _, part in parts)))
+        for places, part in parts:
+            stored[places] = part
+        return stored
+
+    def parts(
+        self, numbers: Sequence[int], window: Window | None = None, shape: tuple[int, int] | None = None
+    ) -> Iterator[tuple[list[int], NDArray[Any]]]:
+        """As `read`, dataset by dataset: the positions in `numbers` of its bands, and these in their own type.
+
+        Raises:
+            rasterio.errors.RasterioIOError: when a file cannot be read any more.
+        """
+        places: dict[int, list[int]] = {}
+        for place, number in enumerate(numbers):
+            places.setdefault(id(self._sources[number - 1][0]), []).append(place)
+        for those in places.values():
+            sources = [self._sources[numbers[place] - 1] for place in those]
+            yield those, self._read(sources[0][0], [number for _, number in sources], window, shape)
+        self.check_unchanged()
+
+    def check_unchanged(self) -> None:
+        """Notice what GDAL cannot: overwritten pixels that have no checksum, and a file that only it still sees.
+
+        Raises:
+            rasterio.errors.RasterioIOError: when a file is not as it was when it was opened first.
+        """
+        for file, stamp in self._stamps.items():
+            now = _stamp(file)
+            if now != stamp:
+                what = "was changed since it was opened" if now else "is not there any more"
+                raise RasterioIOError(f"{file} {what}")
 
     def _read(
         self,
@@ -124,13 +176,31 @@ class Raster:
         area = window or self.grid.window
         place = RasterioWindow(area.col, area.row, area.width, area.height)
         if shape is None:
-            return np.asarray(dataset.read(numbers, window=place))
+            return _pixels(dataset, numbers, window=place)
         if isinstance(dataset, WarpedVRT):
             # Thinning a warped band would first warp all of it; its file has overviews or skips rows.
             native = _window_in(dataset.src_dataset, self.grid, area)
             if native is not None:
                 dataset, place = dataset.src_dataset, native
-        return np.asarray(dataset.read(numbers, window=place, out_shape=(len(numbers), *shape)))
+        return _pixels(dataset, numbers, window=place, out_shape=(len(numbers), *shape))
+
+
+def _pixels(dataset: DatasetReader | WarpedVRT, numbers: list[int], **how: Any) -> NDArray[Any]:
+    try:
+        return np.asarray(dataset.read(numbers, **how))
+    except (RasterioError, CPLE_BaseError) as error:
+        # rasterio says no more than that the read failed; GDAL, before it, where and why.
+        reason = " ".join(str(error.__cause__ or error).split()).rstrip(".")
+        raise RasterioIOError(f"{_stored(dataset).name}: {reason}") from error
+
+
+def _stamp(file: str) -> tuple[int, int] | None:
+    """Return size and time of change of a file; None when it cannot be seen."""
+    try:
+        status = Path(file).stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
 
 
 def _stored(dataset: DatasetReader | WarpedVRT) -> DatasetReader:

@@ -12,9 +12,11 @@ import numpy as np
 from rasterio.errors import RasterioIOError
 
 from ssl4eo.errors import InputError
+from ssl4eo.scenes.cache import block_cache
 from ssl4eo.scenes.inspect import inspect_raster
+from ssl4eo.scenes.measure import clear_gaps, keep_valid, measure, mirror
 from ssl4eo.scenes.nodata import TRULY_ZERO
-from ssl4eo.scenes.sources import open_raster
+from ssl4eo.scenes.sources import open_raster, reopen_raster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,14 +29,11 @@ if TYPE_CHECKING:
     from ssl4eo.scenes.overrules import Overrules
     from ssl4eo.scenes.raster import Raster
 
-__all__ = ["Scene", "open_scene"]
-
-# Decibels per decade of the quantity: backscatter is a power, an amplitude its square root.
-_DECIBELS = {"linear": 10.0, "amplitude": 20.0}
+__all__ = ["Scene", "open_scene", "reopen"]
 
 
 class Scene:
-    """An open scene; made by `open_scene`. Not for use from several threads at once."""
+    """An open scene; made by `open_scene`. Each thread needs its own, made by `reopen`."""
 
     def __init__(self, raster: Raster, info: SceneInfo, nodata: float | None = None) -> None:
         """Hold an open raster.
@@ -44,14 +43,13 @@ class Scene:
             info: what they are.
             nodata: what the user says; of each band its file's, or else that of `info`, when None.
         """
-        self.info, self.grid = info, raster.grid
-        self._raster = raster
+        self.info, self.grid, self.raster, self.nodata = info, raster.grid, raster, nodata
         self._missing = [_missing(raster, number, info, nodata) for number in range(1, raster.count + 1)]
 
     @property
     def files(self) -> tuple[str, ...]:
         """Every file that is read."""
-        return self._raster.files
+        return self.raster.files
 
     def read(self, window: Window, bands: Sequence[str | None]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Read a window; where it sticks out of the image, pixels are mirrored and not valid.
@@ -69,39 +67,36 @@ class Scene:
         inside = self.grid.clip(window)
         # A band may stand in for a missing one (plan_bands), so each file band is read once and used where asked.
         names = list(dict.fromkeys(band for band in bands if band is not None))
+        values = np.empty((len(names), window.height, window.width), np.float32)
+        valid = np.zeros(values.shape[1:], np.bool_)
+        rows, cols = inside.shift(-window.col, -window.row).slices
+        self._fill(values[:, rows, cols], valid[rows, cols], inside, names)
+        if inside != window:
+            mirror(values, rows, cols)
+        if list(bands) == names:
+            return values, valid
+        stack = np.zeros((len(bands), *valid.shape), np.float32)
+        for plane, band in zip(stack, bands, strict=True):
+            if band is not None:
+                plane[...] = values[names.index(band)]
+        return stack, valid
+
+    def _fill(self, values: NDArray[np.float32], valid: NDArray[np.bool_], inside: Window, names: list[str]) -> None:
+        """Write bands (C, H, W) and validity (H, W) of a window inside the image into the arrays given."""
         numbers = [self.info.bands.index(name) + 1 for name in names]
+        valid[...] = True
         try:
-            stored = self._raster.read(numbers, inside) if numbers else np.empty((0, inside.height, inside.width))
+            for places, stored in self.raster.parts(numbers, inside):
+                for place, raw in zip(places, stored, strict=True):
+                    plane = values[place]
+                    measure(raw, self.info, plane)
+                    if names[place] != TRULY_ZERO or len(names) == 1:
+                        keep_valid(valid, raw, plane, self.info, self._missing[numbers[place] - 1])
+                    else:
+                        np.copyto(plane, 0, where=~np.isfinite(plane))
         except RasterioIOError as error:
             raise InputError(f"{self.info.path} cannot be read any more ({error}); check the file.") from error
-        values = self._values(stored)
-        valid = self._validity(stored, values, names)
-        values = np.where(valid, np.nan_to_num(values, posinf=0, neginf=0), 0).astype(np.float32)
-        stack = np.zeros((len(bands), *valid.shape), np.float32)
-        for i, band in enumerate(bands):
-            if band is not None:
-                stack[i] = values[names.index(band)]
-        return _pad(stack, valid, inside, window)
-
-    def _values(self, stored: NDArray[np.generic]) -> NDArray[np.float32]:
-        values = (stored.astype(np.float32) + np.float32(self.info.offset)) / np.float32(self.info.quantification)
-        if self.info.sensor != "S1" or self.info.unit not in _DECIBELS:
-            return np.asarray(values, np.float32)
-        # A power of zero has no logarithm; radar processors write it, and less, where nothing was measured.
-        positive = values > 0
-        logarithm = np.log10(values, where=positive, out=np.full_like(values, np.nan))
-        return np.asarray(_DECIBELS[self.info.unit] * logarithm, np.float32)
-
-    def _validity(
-        self, stored: NDArray[np.generic], values: NDArray[np.float32], names: list[str]
-    ) -> NDArray[np.bool_]:
-        telling = [i for i, name in enumerate(names) if name != TRULY_ZERO] or list(range(len(names)))
-        valid = np.ones(values.shape[1:], np.bool_)
-        for i in telling:
-            valid &= np.isfinite(values[i])
-            for missing in self._missing[self.info.bands.index(names[i])]:
-                valid &= stored[i] != missing
-        return valid
+        clear_gaps(values, valid)
 
 
 def _missing(raster: Raster, number: int, info: SceneInfo, told: float | None) -> set[float]:
@@ -112,18 +107,7 @@ def _missing(raster: Raster, number: int, info: SceneInfo, told: float | None) -
         stated = raster.bands[number - 1].nodata
     if stated is None:
         stated = info.nodata
-    return {value for value in (stated, raster.fill(number)) if value is not None and not np.isnan(value)}
-
-
-def _pad(
-    stack: NDArray[np.float32], valid: NDArray[np.bool_], inside: Window, window: Window
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    rows = (inside.row - window.row, window.row_stop - inside.row_stop)
-    cols = (inside.col - window.col, window.col_stop - inside.col_stop)
-    if rows == cols == (0, 0):
-        return stack, valid
-    # Mirroring continues texture across the border; zeros would make an edge that the network sees.
-    return np.pad(stack, ((0, 0), rows, cols), mode="symmetric"), np.pad(valid, (rows, cols))
+    return {float(value) for value in (stated, raster.fill(number)) if value is not None and not np.isnan(value)}
 
 
 @contextmanager
@@ -144,13 +128,25 @@ def open_scene(
     nodata = overrules.get("nodata")
     with open_raster(path, nodata=nodata) as raster:
         # What the image is does not depend on the grid it is put on; on its own grid little of it must be read.
-        info = inspect_raster(raster, **overrules)
+        with block_cache([raster], height=1):
+            info = inspect_raster(raster, **overrules)
         info.require_ready()
         if grid is None and not _blends_gaps(raster, info, nodata):
             yield Scene(raster, info, nodata)
             return
     with open_raster(path, grid, nodata=nodata, unstated=info.nodata) as raster:
         yield Scene(raster, _on_grid(info, raster.grid), nodata)
+
+
+@contextmanager
+def reopen(scene: Scene) -> Iterator[Scene]:
+    """Open a scene once more, for another thread; nothing is inspected again.
+
+    Raises:
+        InputError: when a file is no more what it was.
+    """
+    with reopen_raster(scene.raster) as raster:
+        yield Scene(raster, scene.info, scene.nodata)
 
 
 def _blends_gaps(raster: Raster, info: SceneInfo, told: float | None) -> bool:

@@ -13,16 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import rasterio
-from rasterio.enums import Resampling
-from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
 from rasterio.vrt import WarpedVRT
-from rasterio.warp import transform
 
 from ssl4eo.bands import canonical_band
 from ssl4eo.errors import InputError
-from ssl4eo.grid import Grid
 from ssl4eo.scenes.folders import band_files, band_of_file, is_collection, product_tags
-from ssl4eo.scenes.place import need_of_crs
+from ssl4eo.scenes.placed import grid_of, placed_on, same_grid
 from ssl4eo.scenes.raster import Raster, RasterBand
 
 if TYPE_CHECKING:
@@ -30,14 +28,12 @@ if TYPE_CHECKING:
 
     from rasterio.io import DatasetReader
 
-__all__ = ["open_raster"]
+    from ssl4eo.grid import Grid
 
-# Two grids are one when their corners lie within a thousandth of a pixel: less than a float32 coordinate resolves.
-_SAME = 1e-3
-# In source pixels; rasterio 1.4 fails on 0, which GDAL takes for "no approximation".
-_EXACT = 1e-6
-# Between CRSs a pixel of like size comes out a little smaller or larger: that is no reason to average.
-_INTERPOLATED = 0.7
+__all__ = ["open_raster", "reopen_raster"]
+
+# Pixel sizes are one when they differ by less than a thousandth.
+_SAME_GSD = 1e-3
 
 
 @dataclass(frozen=True)
@@ -50,7 +46,7 @@ class _Layer:
 
     @property
     def gsd(self) -> float:
-        return _grid(self.dataset).resolution[1]
+        return grid_of(self.dataset).resolution[1]
 
 
 @contextmanager
@@ -86,9 +82,9 @@ def open_raster(
         # A slope or a mask that lies beside the bands does not decide where they lie.
         deciding = [layer for layer in layers if layer.name] or layers
         _check_same_crs(deciding)
-        target = grid or _grid(min(deciding, key=lambda layer: layer.gsd).dataset)
+        target = grid or grid_of(min(deciding, key=lambda layer: layer.gsd).dataset)
         placed = {
-            id(dataset): stack.enter_context(_placed(dataset, target, _hole(dataset, nodata, unstated)))
+            id(dataset): stack.enter_context(placed_on(dataset, target, _hole(dataset, nodata, unstated)))
             for dataset in {id(layer.dataset): layer.dataset for layer in layers}.values()
         }
         yield Raster(
@@ -98,6 +94,29 @@ def open_raster(
             {**_common_tags([layer.dataset for layer in layers]), **tags},
             [(placed[id(layer.dataset)], layer.number) for layer in layers],
         )
+
+
+@contextmanager
+def reopen_raster(raster: Raster) -> Iterator[Raster]:
+    """Open the files of a raster once more, for another thread.
+
+    Raises:
+        InputError: when one of them is no more what it was.
+    """
+    try:
+        raster.check_unchanged()
+    except RasterioIOError as error:
+        raise InputError(f"{raster.path} cannot be read any more ({error}); check the file.") from error
+    with ExitStack() as stack:
+        again: dict[int, DatasetReader | WarpedVRT] = {}
+        for dataset in raster.datasets:
+            before = dataset.src_dataset if isinstance(dataset, WarpedVRT) else dataset
+            opened = stack.enter_context(_opened(before.name, raster.path))
+            if not same_grid(grid_of(opened), grid_of(before)) or opened.dtypes != before.dtypes:
+                raise InputError(f"{before.name} was changed since it was opened; start again.")
+            placed = placed_on(opened, raster.grid, float(dataset.nodata)) if dataset is not before else None
+            again[id(dataset)] = stack.enter_context(placed) if placed else opened
+        yield raster.reopened(again)
 
 
 def _files(text: str) -> tuple[list[str], dict[str, str]]:
@@ -113,7 +132,7 @@ def _opened(file: str, path: str) -> Iterator[DatasetReader]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             dataset = rasterio.open(file)
-    except RasterioIOError as error:
+    except (RasterioError, CPLE_BaseError) as error:
         inside = "" if file == path else f" (in {path})"
         raise InputError(
             f"{file}{inside} is not a raster that GDAL can read; use a GeoTIFF with named bands."
@@ -139,7 +158,7 @@ def _chosen(layers: list[_Layer]) -> list[_Layer]:
         other = best.get(layer.name or "")
         if layer.name is None or (other is not None and other.dataset is layer.dataset):
             continue
-        if other is not None and math.isclose(other.gsd, layer.gsd, rel_tol=_SAME):
+        if other is not None and math.isclose(other.gsd, layer.gsd, rel_tol=_SAME_GSD):
             raise InputError(
                 f"{other.dataset.name} and {layer.dataset.name} both hold {layer.name} at {layer.gsd:g}; "
                 "keep one of them, or name the folder of one scene."
@@ -159,37 +178,6 @@ def _check_same_crs(layers: Sequence[_Layer]) -> None:
             )
 
 
-@contextmanager
-def _placed(dataset: DatasetReader, grid: Grid, hole: float) -> Iterator[DatasetReader | WarpedVRT]:
-    if _matches(_grid(dataset), grid):
-        yield dataset
-        return
-    if dataset.crs is None or grid.crs is None:
-        raise InputError(need_of_crs(dataset.name, has_gcps=bool(dataset.gcps[0])))
-    common = _grid(dataset).overlap(grid)
-    if common is None:
-        raise InputError(
-            f"{dataset.name} does not overlap the area that it belongs to ({_text(grid.bounds)} in {grid.crs}); "
-            "use files of one place."
-        )
-    # An exact transformation, fixed scales and bands masked one by one make a pixel's value independent of the window
-    # that it is read in and of the other bands.
-    with WarpedVRT(
-        dataset,
-        crs=grid.crs,
-        transform=grid.transform,
-        width=grid.width,
-        height=grid.height,
-        resampling=Resampling.bilinear,
-        src_nodata=hole,
-        nodata=hole,
-        tolerance=_EXACT,
-        UNIFIED_SRC_NODATA="NO",
-        **_scales(dataset, grid, common),
-    ) as warped:
-        yield warped
-
-
 def _hole(dataset: DatasetReader, told: float | None, unstated: float | None) -> float:
     """Return the value of a file that must not be interpolated with."""
     dtype = np.dtype(dataset.dtypes[0])
@@ -204,33 +192,6 @@ def _can_hold(dtype: np.dtype[Any], value: float) -> bool:
         return True
     limits = np.iinfo(dtype)
     return bool(limits.min <= value <= limits.max)
-
-
-def _scales(dataset: DatasetReader, grid: Grid, common: tuple[float, float, float, float]) -> dict[str, str]:
-    """Return pixels of `grid` per pixel of the file along both axes, which GDAL else estimates window by window.
-
-    They are those in the middle of what both have in `common`. Below 1 GDAL averages over as many pixels as one of the
-    grid covers; from nearly 1 upward it interpolates.
-    """
-    (col,), (row,) = grid.colrow([(common[0] + common[2]) / 2], [(common[1] + common[3]) / 2])
-    xs, ys = transform(grid.crs, dataset.crs, *grid.xy([col, col + 1, col], [row, row, row + 1]))
-    cols, rows = _grid(dataset).colrow(xs, ys)
-    # How far one step of the grid goes in the file, in its pixels, whichever way the one lies to the other.
-    steps = {"XSCALE": math.hypot(cols[1] - cols[0], rows[1] - rows[0]),
-             "YSCALE": math.hypot(cols[2] - cols[0], rows[2] - rows[0])}  # fmt: skip
-    return {axis: "1" if 1 / step > _INTERPOLATED else f"{1 / step:.6f}" for axis, step in steps.items()}
-
-
-def _grid(dataset: DatasetReader) -> Grid:
-    return Grid(dataset.crs, dataset.transform, dataset.width, dataset.height)
-
-
-def _matches(a: Grid, b: Grid) -> bool:
-    if (a.crs, a.width, a.height) != (b.crs, b.width, b.height):
-        return False
-    corners = ((0, 0), (a.width, 0), (0, a.height))
-    moved = (~b.transform @ (a.transform @ corner) for corner in corners)
-    return all(math.hypot(x - col, y - row) < _SAME for (col, row), (x, y) in zip(corners, moved, strict=True))
 
 
 def _describe(layer: _Layer) -> RasterBand:
@@ -255,7 +216,3 @@ def _common_tags(datasets: Sequence[DatasetReader]) -> dict[str, str]:
 
 def _lower(tags: dict[str, str]) -> dict[str, str]:
     return {key.lower(): value for key, value in tags.items()}
-
-
-def _text(values: Sequence[float]) -> str:
-    return ", ".join(f"{value:.10g}" for value in values)

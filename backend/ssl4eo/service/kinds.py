@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from ssl4eo.encoders.cards import DEFAULT_ENCODER
+from ssl4eo.encoders.modes import STANDARD
+from ssl4eo.service.bench import BenchJob
 from ssl4eo.service.bodies import JobBody, PathText, Strict
 from ssl4eo.service.weights import WeightsDownloadJob, WeightsImportJob, WeightsRecogniseJob, WeightsVerifyJob
 
@@ -26,6 +28,15 @@ FourIntegers = Annotated[list[int], Field(min_length=4, max_length=4)]
 FourNumbers = Annotated[list[float], Field(min_length=4, max_length=4)]
 Colour = Annotated[str, Field(pattern=r"^#[0-9A-Fa-f]{6}$")]
 
+
+def _components(value: object) -> object:
+    # One fault for both members of the union, which pydantic would name one by one.
+    if value == "full" or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
+        return value
+    raise ValueError('input should be a whole number from 1 on, or "full" for all channels')
+
+
+Components = Annotated[int | Literal["full"], BeforeValidator(_components)]
 
 _Number = TypeVar("_Number", int, float)
 
@@ -76,11 +87,19 @@ class AdditionParams(_OverruleParams):
 
 
 class EncodeParams(_SceneParams):
-    """What `encode` needs; `bbox` is xmin, ymin, xmax, ymax in the scene's CRS."""
+    """What `encode` needs; `bbox` is xmin, ymin, xmax, ymax in the scene's CRS.
+
+    `projection` is a feature set whose projection is taken; `reuse` also takes a set beside `out` made of the same.
+    """
 
     out: PathText
     encoder: str = DEFAULT_ENCODER
     add: list[AdditionParams] = Field(default_factory=list)
+    mode: str = STANDARD
+    # As in `encode`, whose module takes too long to import.
+    components: Components = 64
+    projection: PathText | None = None
+    reuse: bool = False
     window: FourIntegers | None = None
     bbox: FourNumbers | None = None
     device: str = "auto"
@@ -121,6 +140,10 @@ class EncodeJob(JobBody):
             p.out,
             encoder=p.encoder,
             add=[Addition(more.encoder, more.scene, more.overrules()) for more in p.add],
+            mode=p.mode,
+            components=p.components,
+            projection=p.projection,
+            reuse=p.reuse,
             device=p.device,
             precision=p.precision,
             window=_four(p.window),
@@ -171,6 +194,7 @@ JobRequest = Annotated[
     EncodeJob
     | HarmoniseJob
     | ClassifyJob
+    | BenchJob
     | WeightsDownloadJob
     | WeightsImportJob
     | WeightsRecogniseJob

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from ssl4eo.encoders.cards import Card, resources_folder
+from ssl4eo.encoders.modes import modes_of
 from ssl4eo.encoders.weights.records import (
     BUNDLED_RECORD,
     RECORD,
@@ -89,11 +90,13 @@ def describe(card: Card) -> dict[str, Any]:
     """Return the card with what is here of it, in JSON form; no file is hashed.
 
     Adds to `Card.to_dict`: `available`, `state` (bundled, present, partial, absent or damaged), `path` or None,
-    `size_mb` (the file's own when it is here, else what the card says), `downloadable`, and of a file that was
-    downloaded or imported `verified`, `source` and `sha256`, else None.
+    `size_mb` (the file's own when it is here, else what the card says), `downloadable`, of a file that was downloaded
+    or imported `verified`, `source` and `sha256`, else None; `modes` (names of its quality modes, the cheapest first)
+    and `mode_costs` (of each, relative to standard).
     """
     path, state = find(card), state_of(card)
     record = record_of(card, path) if path is not None and not is_bundled(card, path) else None
+    modes = modes_of(card.shape)
     return {
         **card.to_dict(),
         "available": state in ("bundled", "present"),
@@ -104,6 +107,8 @@ def describe(card: Card) -> dict[str, Any]:
         "verified": record.verified if record else None,
         "source": record.source if record else None,
         "sha256": record.sha256 if record else None,
+        "modes": [mode.name for mode in modes],
+        "mode_costs": {mode.name: mode.cost for mode in modes},
     }
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -34,6 +35,7 @@ __all__ = [
     "note",
     "read_record",
     "weights_folder",
+    "weights_in",
     "write_record",
 ]
 
@@ -77,8 +79,24 @@ class Record(msgspec.Struct, frozen=True):
         return (status.st_size, status.st_mtime_ns) == (self.size, self.mtime_ns)
 
 
+_instead: ContextVar[Path | None] = ContextVar("weights_in", default=None)
+
+
+@contextlib.contextmanager
+def weights_in(folder: Path) -> Iterator[None]:
+    """Let `weights_folder` be another one while the block runs, for this thread alone: a download goes on elsewhere."""
+    token = _instead.set(folder)
+    try:
+        yield
+    finally:
+        _instead.reset(token)
+
+
 def weights_folder() -> Path:
     """Return the folder that holds the weights: SSL4EO_WEIGHTS, or `weights` in the user's data folder."""
+    instead = _instead.get()
+    if instead is not None:
+        return instead
     override = os.environ.get("SSL4EO_WEIGHTS")
     if override:
         return Path(override).expanduser()
