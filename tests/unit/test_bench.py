@@ -67,6 +67,11 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+def left(temporary: Path) -> list[Path]:
+    """Return what `bench` has left; PyTorch has a folder of its own there."""
+    return [path for path in temporary.iterdir() if not path.name.startswith("torch")]
+
+
 def test_ways_run_in_turn_and_medians_make_the_ratio() -> None:
     order: list[str] = []
     seconds = {"forward": [8.0, 9.0, 1.0], "whole": [10.0, 30.0, 20.0]}
@@ -109,6 +114,8 @@ def test_a_repeated_scene_has_its_pixels_and_says_what_it_says(tmp_path: Path) -
     values = texture(60, 100, bands=4)
     tags = {"level": "L2A", "scale": "0.0001", "offset": "-1000"}
     source = write_raster(tmp_path / "a b.tif", values, ["B02", "B03", None, "B08"], nodata=7, **tags)
+    with rasterio.open(source, "r+") as dataset:
+        dataset.scales, dataset.offsets = (1.0, 0.5, 2.0, 1.0), (0.0, 1.5, 0.0, -3.0)
     for side in (230, 50):
         with (
             rasterio.open(repeat_scene(source, tmp_path / f"{side}.vrt", side)) as made,
@@ -118,7 +125,8 @@ def test_a_repeated_scene_has_its_pixels_and_says_what_it_says(tmp_path: Path) -
             np.testing.assert_array_equal(made.read(), values[:, rows][:, :, cols])
             assert (made.transform, made.crs, made.descriptions) == (first.transform, first.crs, first.descriptions)
             assert (made.nodatavals, made.dtypes) == (first.nodatavals, first.dtypes)
-            assert made.tags().items() >= tags.items() - set()
+            assert (made.scales, made.offsets) == (first.scales, first.offsets)
+            assert made.tags().items() >= tags.items()
     with pytest.raises(InputError, match="not one raster that can be repeated"):
         repeat_scene(tmp_path, tmp_path / "c.vrt", 50)
 
@@ -200,7 +208,7 @@ def test_all_that_is_measured_of_a_resnet(scene: Path, temporary: Path) -> None:
         BUNDLED, what=what, scene=scene, device="cpu", precisions=("fp32", "bf16"), pairs=2, sizes=(0.0625, 0.25),
         progress=lambda fraction, message="": said.append((fraction, message)),
     )  # fmt: skip
-    assert list(temporary.iterdir()) == []
+    assert left(temporary) == []
     assert json.loads(json.dumps(result)) == result
     assert (result["scene"], result["what"], result["pairs"]) == (str(scene), list(what), 2)
     assert result["machine"]["cores"] >= 1
@@ -220,8 +228,8 @@ def check_pairs(run: dict[str, Any]) -> None:
     arrangements, ratio = run["forward"]["arrangements"], run["ratio"]
     medians = [one["median"] for one in arrangements]
     assert run["forward"]["fastest"] == medians.index(min(medians))
-    assert ratio["median"] == min(medians) / ratio["end_to_end"]["median"] < 1
-    assert ratio["least"] <= ratio["median"] <= ratio["most"]
+    assert ratio["median"] == min(medians) / ratio["end_to_end"]["median"]
+    assert ratio["forward"]["median"] == min(medians)
     assert [len(one["seconds"]) for one in (*arrangements, ratio["end_to_end"])] == [2, 2, 2]
     assert 0 < ratio["before_first_tile"] < ratio["end_to_end"]["median"]
     side = SIDE + 32 + 2 * 64
@@ -298,7 +306,7 @@ def test_what_cannot_be_measured_is_refused(
 ) -> None:
     with pytest.raises(InputError, match=sentence):
         bench(**{"scene": scene, **options})
-    assert list(temporary.iterdir()) == []
+    assert left(temporary) == []
 
 
 def test_a_scene_with_a_question_is_sent_to_harmonise(tmp_path: Path) -> None:
@@ -327,7 +335,7 @@ def test_a_cancel_leaves_nothing(at: str, scene: Path, temporary: Path) -> None:
     what = {"process of its own": ("memory",), "time of each part": ("parts",)}.get(at, ("ratio",))
     with pytest.raises(Cancelled):
         bench(what=what, scene=scene, device="cpu", pairs=1, sizes=(0.0625,), progress=progress)
-    assert list(temporary.iterdir()) == []
+    assert left(temporary) == []
 
 
 def test_a_process_of_its_own_says_what_is_wrong(scene: Path, tmp_path: Path) -> None:

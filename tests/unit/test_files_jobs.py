@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import tempfile
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -138,6 +140,23 @@ def test_targets_that_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is a folder"), atomic_file(tmp_path / "full"):
         pass
     assert (tmp_path / "full" / "x").read_text() == "mine"
+
+
+def test_a_folder_that_one_may_not_write_to() -> None:
+    """Root may write anywhere, so that the test becomes nobody meanwhile."""
+    with tempfile.TemporaryDirectory() as name:
+        folder, user = Path(name), os.geteuid()
+        folder.chmod(0o555)
+        os.seteuid(65534 if user == 0 else user)
+        try:
+            with pytest.raises(
+                OutputError, match=r"Cannot write .*set: permission is denied; choose a folder that you"
+            ):
+                work_at(folder / "set", "a")
+        finally:
+            os.seteuid(user)
+            folder.chmod(0o755)
+        assert list(folder.iterdir()) == []
 
 
 def test_too_little_space_is_refused_before_the_work(tmp_path: Path) -> None:

@@ -31,8 +31,8 @@ __all__ = [
 ]
 
 # Side in pixels of what a ResNet keeps of one pass. With a halo of 128 on either side, 1024 gave 1.26 Mpx/s of kept
-# pixels, 768 1.15 and 512 0.77 (ResNet-50, bf16, two streams); a larger one takes more memory than it is worth.
-TILE = 1024
+# pixels, 768 1.15 and 512 0.77 (ResNet-50, bf16, two streams); with 1024 a Sentinel-2 tile took 2.7 GB.
+TILE = 768
 # What is left over at the end of a row or column and not wider than this joins the tile before it.
 _SLIVER = 64
 

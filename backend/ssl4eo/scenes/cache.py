@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["block_cache", "block_cache_bytes", "readers"]
 
-# What a ResNet sees at once: tiles of 1024 pixels with a halo of 128 on either side.
+# What a ResNet sees at once, with room to spare: tiles of 768 pixels with a halo of 128 on either side.
 _SIDE = 1280
 # Room for a whole Sentinel-2 tile in blocks of 512 x 512 pixels (13 bands, windows of 1280 rows: 644 MB) or in strips
 # of 700 rows (629 MB).
