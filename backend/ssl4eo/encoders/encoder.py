@@ -60,8 +60,6 @@ class Encoder:
             self.network.to(memory_format=torch.channels_last)
         else:
             self._gate = _SizeGate(InputSize(self.network, self.backbone, card.method))
-        if self.dtype != torch.float32:
-            _store_weights(self.network, self.dtype)
         self._mean = torch.tensor(card.scaling.mean or (0.0,), device=self.device).view(-1, 1, 1)
         self._std = torch.tensor(card.scaling.std or (1.0,), device=self.device).view(-1, 1, 1)
 
@@ -225,7 +223,11 @@ def load_encoder(encoder_id: str, device: str = "auto", precision: str = "auto")
     layout, tensors, _ = read_layout(local.path, arch=card.backbone, in_chans=len(card.bands))
     held = load_tensors(local.path, layout, tensors)
     network = fuse_norms(load_network(layout.backbone, layout.in_chans, held, local.path))
-    return Encoder(card, network, device, precision, local.sha256)
+    encoder = Encoder(card, network, device, precision, local.sha256)
+    # Here and not for any network: who made it may use it for something else.
+    if encoder.dtype != torch.float32:
+        _store_weights(encoder.network, encoder.dtype)
+    return encoder
 
 
 def load_checkpoint(path: str | Path, method: str | None = None, arch: str | None = None) -> Encoder:
