@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ssl4eo.errors import InputError
 from ssl4eo.features.run import Run
+from ssl4eo.features.tiling import TILE
 from ssl4eo.grid import Window
 from ssl4eo.scenes.scene import open_scene
 
@@ -24,8 +25,6 @@ __all__ = ["MOST", "Subject", "ready_scene"]
 # Side in pixels of what pairs are run over at most: enough tiles to keep every thread busy, few enough to hold the
 # network's whole input in memory.
 MOST = 2048
-# Windows begin at a multiple of this where the scene is larger: a tile of a ResNet is then not cut.
-_STEP = 1024
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,8 @@ def _middle(width: int, height: int) -> Window:
 
 
 def _start(side: int) -> int:
-    return max(side - MOST, 0) // 2 // _STEP * _STEP
+    # Where the scene is larger: a tile of a ResNet is not cut at its beginning.
+    return max(side - MOST, 0) // 2 // TILE * TILE
 
 
 def ready_scene(scene: str | None, folder: Path, size: int, progress: Progress) -> Path:
