@@ -39,6 +39,7 @@ _THINNED = 8
 # Streams on a CPU: each holds the activations of a batch of its own.
 _STREAMS = 4
 
+_Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 
@@ -85,6 +86,9 @@ class Streams:
         self._pool = ThreadPoolExecutor(
             self.count, thread_name_prefix="forward", initializer=torch.set_num_threads, initargs=(each,)
         )
+        # What the thread that collects does is small: a team of its own would only keep a core of the network busy
+        # with waiting.
+        torch.set_num_threads(1)
 
     def run(
         self,
@@ -104,6 +108,15 @@ class Streams:
                 return finish(batch, self._levels(batch) if batch.tiles else [])
 
         return in_order(self._pool, batches, work, self.count, heartbeat)
+
+    def each(self, items: Iterable[_Item], work: Callable[[_Item], _Result]) -> Iterator[_Result]:
+        """Yield in order what `work` makes of each item, in the threads and inside inference mode."""
+
+        def inside(item: _Item) -> _Result:
+            with torch.inference_mode():
+                return work(item)
+
+        return self._pool.map(inside, items)
 
     def close(self) -> None:
         """End the threads; what they are at comes to nothing, and is not waited for."""

@@ -107,7 +107,9 @@ class Reader:
         self._scenes: queue.SimpleQueue[Scene] = queue.SimpleQueue()
         for _ in range(threads):
             self._scenes.put(self._stack.enter_context(reopen(scene)))
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="read")
+        self._pool = ThreadPoolExecutor(
+            threads, thread_name_prefix="read", initializer=torch.set_num_threads, initargs=(1,)
+        )
         self._ahead = threads + 1
 
     def read(

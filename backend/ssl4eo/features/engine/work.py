@@ -90,11 +90,13 @@ class Work:
             Steps.of(projection, quantiser, self.encoder.device)
             for projection, quantiser in zip(projections, quantisers[shallow:], strict=True)
         ]
-        known: dict[Window, list[Tensor]] = {}
-        while sampled:
-            place, levels = sampled.popitem()
+
+        def projected(place: Window) -> list[Tensor]:
             # Fewer components than channels: what is kept takes less memory so.
-            known[place] = [step.apply(features) for step, features in zip(steps, levels, strict=True)]
+            return [step.apply(features) for step, features in zip(steps, sampled.pop(place), strict=True)]
+
+        places = list(sampled)
+        known = dict(zip(places, self.streams.each(places, projected), strict=True))
         start = records.done
         # What a row of windows shares with the row before it is computed again.
         before = start - 1 if self.run.mode.overlap and start else start
