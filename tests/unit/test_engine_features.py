@@ -297,3 +297,13 @@ def test_a_set_says_how_it_was_made(made: Callable[..., Path]) -> None:
     assert entry["batch"] >= 1
     # Rows of windows side by side: 3 of 2 in 420 x 500 pixels.
     assert properties["ssl4eo:tiles"] == 6
+
+
+def test_a_window_on_the_grid_of_windows_is_sampled_without_those_beyond_it(folder: Path, tmp_path: Path) -> None:
+    """Interpolation at its edge needs cells of windows that hold none of its pixels."""
+    path, part = folder / "whole.tif", (0, 0, 224, 224)
+    made = encode(path, tmp_path / "set", encoder=PATCHES, mode="fast", device="cpu", window=part)
+    # The windows to its right and below it are computed as well.
+    assert made["windows"] == 4
+    features = FeatureSet.open(tmp_path / "set")
+    assert all(np.isfinite(level.read(level.grid.window)).all() for level in features.levels)
