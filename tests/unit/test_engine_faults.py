@@ -178,3 +178,21 @@ def test_a_gpu_that_is_not_there(original: Path, tmp_path: Path, device: str) ->
     ):
         encode(original / "s.tif", tmp_path / "set", **{**SETTINGS, "device": device})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_scene_that_goes_before_it_is_read_leaves_the_threads_as_they_were(tmp_path: Path) -> None:
+    scene = write_raster(tmp_path / "s.tif", texture(64, 64), scale="0.0001", level="L1C")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+
+    def gone(fraction: float, message: str) -> None:
+        if message.startswith("Loading"):
+            scene.unlink()
+
+    try:
+        with pytest.raises(InputError, match=r"s\.tif"):
+            encode(scene, tmp_path / "set", device="cpu", progress=gone)
+        # The next run divides them among its streams.
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)

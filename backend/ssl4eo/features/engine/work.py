@@ -47,9 +47,14 @@ class Work:
 
     def __init__(self, run: Run, encoder: Encoder, batch: int | None) -> None:
         self.run, self.encoder = run, encoder
-        self.streams = Streams(encoder, run.mode, batch)
         threads = 1 if encoder.device.type == "cpu" else readers(run.scene, _GPU_READERS)
+        # First what may find the scene gone: nothing else is there yet to be undone.
         self.reader = Reader(run.scene, encoder, run.plan, run.pixels, threads)
+        try:
+            self.streams = Streams(encoder, run.mode, batch)
+        except BaseException:
+            self.reader.close()
+            raise
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="write")
         self._shape = run.card.shape
         self._centre = self._shape.cell_centre
