@@ -67,6 +67,26 @@ def test_components_are_ordered_by_variance_and_rebuild_the_features() -> None:
     np.testing.assert_allclose(rebuilt, sample, atol=1e-3)
 
 
+@pytest.mark.parametrize("slope", [0.0, 1.0])
+def test_wide_features_that_hardly_vary_have_components(slope: float) -> None:
+    sample = np.full((70, 400), 2.5, np.float32)
+    sample[:, 3] += slope * np.arange(70)
+    fitted = fit_projection(sample, 8)
+    np.testing.assert_allclose(fitted.components @ fitted.components.T, np.eye(8), atol=1e-5)
+    np.testing.assert_allclose(fitted.variance, [slope, *[0] * 7], atol=1e-6)
+
+
+def test_components_of_wide_features_are_the_largest_ones() -> None:
+    """Whether all eigenvectors are found or only those that are wanted."""
+    rng = np.random.default_rng(0)
+    sample = (rng.normal(size=(600, 400)) * np.exp(-np.arange(400) / 40)).astype(np.float32)
+    exact = np.linalg.eigvalsh(np.cov(sample.astype(np.float64), rowvar=False))[::-1]
+    fitted = fit_projection(sample, 20)
+    np.testing.assert_allclose(fitted.variance, exact[:20] / exact.sum(), rtol=1e-4)
+    spread = np.cov(fitted.of_rows(sample), rowvar=False)
+    np.testing.assert_allclose(spread, np.diag(exact[:20]), atol=2e-4 * exact[0])
+
+
 def test_bytes_keep_values_to_half_a_step_and_nodata_apart() -> None:
     rng = np.random.default_rng(0)
     sample = rng.normal(3, [[1.0, 20.0]], (5000, 2)).astype(np.float32)

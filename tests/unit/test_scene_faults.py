@@ -109,7 +109,7 @@ def test_a_file_that_is_broken_already_says_where(tmp_path: Path, name: str, har
     path = made(tmp_path / name)
     harm(path)
     with (
-        pytest.raises(InputError, match=rf"{name}.*(band 1: IReadBlock failed at X offset|band 2: IRead).*; check the"),
+        pytest.raises(InputError, match=rf"{name}.*band \d+: IRead.*; check the"),
         open_scene(path, **told()) as scene,
     ):
         scene.read(scene.grid.window, BANDS)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ssl4eo.features.engine.forward import Batch, Streams
+from ssl4eo.features.engine.forward import Batch, Known, Streams
 from ssl4eo.features.engine.reader import NO_MASK, NO_VALUES, pieces_of
 from ssl4eo.features.engine.work import Work
 from ssl4eo.features.memory import held_memory
@@ -120,7 +120,7 @@ class Forward:
 
     @property
     def _inputs(self) -> list[Tensor]:
-        return [batch.known[0] for batch in self._batches if batch.known]
+        return [batch.known.levels[0] for batch in self._batches if batch.known]
 
     def _ready(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """Yield batches that hold their network input as if it were known, so that streams take it as it is."""
@@ -130,7 +130,7 @@ class Forward:
             for batch, x in streams.run(batches, lambda batch, levels: (batch, levels[0]), self._beat):
                 self._done += len(batch.tiles)
                 piece = replace(batch.piece, values=NO_VALUES, valid=NO_MASK)
-                yield replace(batch, piece=piece, known=[x])
+                yield replace(batch, piece=piece, known=Known([x]))
         finally:
             streams.close()
 

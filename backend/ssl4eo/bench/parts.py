@@ -29,7 +29,11 @@ PARTS: dict[str, tuple[str, ...]] = {
     "pixel levels": (f"{_ENGINE}.reader:Reader._levels",),
     "filling batches": (f"{_ENGINE}.forward:Streams._levels",),
     _NETWORK: ("ssl4eo.encoders.encoder:Encoder.levels",),
-    "projecting and rounding": (f"{_ENGINE}.work:Work._finish", f"{_ENGINE}.cells:Steps.apply"),
+    "projecting and rounding": (
+        f"{_ENGINE}.work:Work._finish",
+        f"{_ENGINE}.work:Work._rounded",
+        f"{_ENGINE}.cells:Steps.apply",
+    ),
     "blending": (f"{_ENGINE}.collect:Collector.add",),
     "compressing and writing": (
         f"{_ENGINE}.records:Records.write",

@@ -32,9 +32,9 @@ NODATA = 0
 _LEVELS = 254
 # The range covers all but this percentage of the sample on each side, and a quarter more for what the sample missed.
 _TAIL, _HEADROOM = 0.05, 1.25
-# Up to so many channels the covariance is decomposed exactly; above, by randomised iteration (Halko et al. 2011,
-# arXiv:0909.4061).
-_EXACT = 512
+# Up to so many channels all eigenvectors are found; above, Lanczos iteration (ARPACK) finds the wanted ones sooner: of
+# 2048 channels in 0.18 s of a core, where randomised iteration took 0.8 and missed the sixth digit of the variance.
+_EXACT = 256
 # Rows that are centred at once, so that no copy of the sample is made.
 _ROWS = 2048
 
@@ -129,15 +129,21 @@ def fit_projection(sample: NDArray[np.float32], components: int = COMPONENTS) ->
 
 def _largest(covariance: NDArray[np.float32], count: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the largest eigenvalues (count,) and their vectors (C, count), in falling order."""
-    if len(covariance) <= _EXACT or 2 * count > len(covariance):
-        values, vectors = np.linalg.eigh(covariance.astype(np.float64))
-        return np.maximum(values[::-1][:count], 0), vectors[:, ::-1][:, :count]
     # Imported here: it takes longer than telling that a scene does not exist.
-    from sklearn.utils.extmath import randomized_svd
+    from scipy.sparse.linalg import ArpackError, eigsh
 
-    # Of a covariance, which is symmetric and has no negative eigenvalue, the singular vectors are the eigenvectors.
-    found, sizes, _ = randomized_svd(covariance, count, n_oversamples=32, n_iter=6, random_state=0)
-    return sizes, found
+    if len(covariance) > _EXACT and 2 * count <= len(covariance):
+        try:
+            # A start of its own would differ from run to run.
+            values, vectors = eigsh(covariance, count, v0=np.ones(len(covariance), np.float32))
+        except ArpackError:
+            # Cells that are all alike, for one, have no direction to start from.
+            pass
+        else:
+            order = np.argsort(-values, kind="stable")
+            return np.maximum(values[order], 0), vectors[:, order]
+    values, vectors = np.linalg.eigh(covariance.astype(np.float64))
+    return np.maximum(values[::-1][:count], 0), vectors[:, ::-1][:, :count]
 
 
 def every_channel(sample: NDArray[np.float32]) -> Projection:

@@ -7,6 +7,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
 from ssl4eo.encoders.modes import STANDARD, get_mode, modes_of
 from ssl4eo.features.memory import give_back, held_memory
 from ssl4eo.features.projection import COMPONENTS, every_channel, fit_projection, fit_quantiser
@@ -159,8 +161,10 @@ class Run:
         """
         # torch takes seconds to import, more than planning.
         from ssl4eo.features.engine.assemble import Assembler
+        from ssl4eo.features.engine.cells import Steps
         from ssl4eo.features.engine.records import Records
         from ssl4eo.features.engine.sample import sample_scene
+        from ssl4eo.features.engine.waiting import wait_for
         from ssl4eo.features.engine.work import Work
         from ssl4eo.features.levelfile import LevelFile
 
@@ -170,23 +174,28 @@ class Run:
             work = stack.enter_context(Work(self, encoder, batch))
             _note_batch(unfinished.folder, self.first, work.streams.batch)
             sample = sample_scene(work, part(progress, 0, 0.1))
-            projections, quantisers = self._fit(sample.cells)
-            sample.cells.clear()
-            give_back()
-            levels = self._levels(projections)
-            regions = self.regions([len(level.names) for level in levels])
+            deep, shallow = self._take_apart(sample.cells)
+            regions = self.regions([*(len(quantiser.scale) for quantiser in shallow), *self._widths(deep)])
             records = Records(folder, f"run_{self.first}", regions)
-            files = [
-                LevelFile(folder / level.file, level.grid, level.names, quantiser)
-                for level, quantiser in zip(levels, quantisers, strict=True)
-            ]
             found = records.done
             unfinished.keep = True
-            with Assembler(records, regions, files, self.grids) as assembler:
-                deep = [projection for projection in projections if projection is not None]
-                work.encode(sample.kept, deep, quantisers, regions, records, assembler, part(progress, 0.1, 0.97))
-                progress(0.97, "Making overviews")
-                assembler.finish()
+            later, levels = work.beside(lambda: self._fit(deep)), list[StoredLevel]()
+            encoding = part(progress, 0.1, 0.97)
+
+            def fitted() -> tuple[list[Steps], Assembler]:
+                projections, quantisers = wait_for(later, lambda: encoding(0.0, "Finding the components"))
+                give_back()
+                levels.extend(self._levels(projections))
+                files = [
+                    LevelFile(folder / level.file, level.grid, level.names, quantiser)
+                    for level, quantiser in zip(levels, [*shallow, *quantisers], strict=True)
+                ]
+                steps = [Steps.of(*pair, encoder.device) for pair in zip(projections, quantisers, strict=True)]
+                return steps, stack.enter_context(Assembler(records, regions, files, self.grids))
+
+            assembler = work.encode(sample.kept, shallow, fitted, regions, records, encoding)
+            progress(0.97, "Making overviews")
+            assembler.finish()
         return levels, sum(len(unit.tiles) for unit in self.units[:found]), work.streams.batch
 
     def _pixel_regions(self, unit: Unit) -> list[Window | None]:
@@ -200,31 +209,43 @@ class Run:
     def _deep_regions(self, unit: Unit) -> list[Window | None]:
         return [cells_of(unit.own, grid.stride, grid) for grid in self.deep]
 
-    def _fit(self, cells: Sequence[NDArray[np.float32]]) -> tuple[list[Projection | None], list[Quantiser]]:
-        """Fit projections and quantisers to cells (N, C) of every level."""
-        shallow = self.count - len(self.deep)
-        projections: list[Projection | None] = [None] * shallow
+    def _take_apart(self, cells: list[NDArray[np.float32]]) -> tuple[list[NDArray[np.float32]], list[Quantiser]]:
+        """Return cells (N, C) of the network's levels, and the quantisers of the pixel levels; `cells` is emptied."""
+        count = self.count - len(self.deep)
+        shallow, deep = cells[:count], cells[count:]
+        cells.clear()
+        return deep, [fit_quantiser(sample) for sample in shallow]
+
+    def _widths(self, cells: Sequence[NDArray[np.float32]]) -> list[int]:
+        """Return how many components the network's levels get, of which these are cells (N, C)."""
         if self.projections is not None:
-            projections += self.projections
-        elif self.components is None:
-            projections += [every_channel(sample) for sample in cells[shallow:]]
-        else:
-            projections += [fit_projection(sample, self.components) for sample in cells[shallow:]]
-        quantisers = [
-            fit_quantiser(projection.of_rows(sample) if projection else sample)
-            for projection, sample in zip(projections, cells, strict=True)
-        ]
+            return [len(projection.components) for projection in self.projections]
+        return [min(self.components, *of.shape) if self.components is not None else of.shape[1] for of in cells]
+
+    def _fit(self, cells: list[NDArray[np.float32]]) -> tuple[list[Projection], list[Quantiser]]:
+        """Fit projections and quantisers to cells (N, C) of the network's levels, which are let go of."""
+        projections, quantisers = [], []
+        # The network is at work meanwhile, and has a use for each core.
+        with threadpool_limits(limits=1, user_api="blas"):
+            for number in range(len(cells)):
+                sample = cells.pop(0)
+                if self.projections is not None:
+                    projection = self.projections[number]
+                elif self.components is None:
+                    projection = every_channel(sample)
+                else:
+                    projection = fit_projection(sample, self.components)
+                projections.append(projection)
+                quantisers.append(fit_quantiser(projection.of_rows(sample)))
         return projections, quantisers
 
-    def _levels(self, projections: Sequence[Projection | None]) -> list[StoredLevel]:
+    def _levels(self, projections: Sequence[Projection]) -> list[StoredLevel]:
         levels: list[StoredLevel] = []
         if self.pixels is not None:
             names = (pixel_names(self.pixels.bands), surroundings_names(self.pixels.bands))
             for kind, grid, words in zip(("pixels", "surroundings"), self.pixels.grids, names, strict=True):
                 levels.append(StoredLevel(self.first + len(levels), kind, grid, words, self.number))
-        for block, grid, projection in zip(self.card.shape.levels, self.deep, projections[len(levels) :], strict=True):
-            if projection is None:
-                raise TypeError("a level of the network has no projection")
+        for block, grid, projection in zip(self.card.shape.levels, self.deep, projections, strict=True):
             blank = StoredLevel(
                 self.first + len(levels), "features", grid, [], self.number, self.card.id, block, projection
             )

@@ -33,15 +33,19 @@ class Made:
     Attributes:
         batch: without its pixels.
         levels: per tile and level of the network, bytes (K, h, w) of a ResNet, or steps that are not rounded yet, a
-            tensor (K, h, w), of a transformer.
+            tensor (K, h, w), of a transformer; before it is `rounded`, features (C, h, w) or steps.
         valid: per tile and level (h, w).
         shares: per tile, how much of what the network saw is valid.
+        projected: whether the levels are no features any more.
+        rounded: whether they are what the collector takes.
     """
 
     batch: Batch
     levels: list[list[Any]]
     valid: list[list[NDArray[np.bool_]]]
     shares: list[float]
+    projected: bool = False
+    rounded: bool = False
 
 
 class Collector:

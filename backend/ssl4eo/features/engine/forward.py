@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ssl4eo.features.engine.reader import Piece
     from ssl4eo.features.tiling import Tile
 
-__all__ = ["Batch", "Streams", "batch_size"]
+__all__ = ["Batch", "Known", "Streams", "batch_size"]
 
 # Pixels of a batch per stream on a CPU: 4 windows of 224 pixels. Of 1, 2, 4, 8 and 16 windows this is the smallest
 # that is within 3 % of the fastest (ViT-S/16, bf16).
@@ -36,6 +36,8 @@ _GPU_SHARE = 0.5
 _LARGEST = 128
 # Of a window's pixels every eighth row and column tells the mean.
 _THINNED = 8
+# Batches of windows that may be under way or waiting, per stream.
+_AHEAD = 2
 # Streams on a CPU: each holds the activations of a batch of its own.
 _STREAMS = 4
 
@@ -50,14 +52,22 @@ class Batch:
     Attributes:
         piece: where their pixels are.
         tiles: none when the piece has no valid pixel.
-        known: the steps (K, h, w) per level of its one tile, when that has been through the network already.
+        known: of its one tile, when that has been through the network already.
         last: whether the piece has no further batch.
     """
 
     piece: Piece
     tiles: tuple[Tile, ...]
-    known: list[Tensor] | None = None
+    known: Known | None = None
     last: bool = False
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the network made of a tile: per level its features (C, h, w), or the steps (K, h, w) that they became."""
+
+    levels: list[Tensor]
+    projected: bool = False
 
 
 class Streams:
@@ -80,6 +90,8 @@ class Streams:
         on_cpu = encoder.device.type == "cpu"
         self.count = min(self._threads, _STREAMS) if on_cpu else 2
         self.batch = batch or batch_size(encoder)
+        # Small batches are soon done: more of them bridge what the thread that collects has to do.
+        self._ahead = self.count if encoder.backbone.patch is None else _AHEAD * self.count
         self._limit = self.batch
         self._buffers = threading.local()
         each = max(1, self._threads // self.count) if on_cpu else 1
@@ -104,10 +116,10 @@ class Streams:
         def work(batch: Batch) -> _Result:
             with torch.inference_mode():
                 if batch.known is not None:
-                    return finish(batch, batch.known)
+                    return finish(batch, batch.known.levels)
                 return finish(batch, self._levels(batch) if batch.tiles else [])
 
-        return in_order(self._pool, batches, work, self.count, heartbeat)
+        return in_order(self._pool, batches, work, self._ahead, heartbeat)
 
     def each(self, items: Iterable[_Item], work: Callable[[_Item], _Result]) -> Iterator[_Result]:
         """Yield in order what `work` makes of each item, in the threads and inside inference mode."""

@@ -20,7 +20,7 @@ from ssl4eo.grid import Window
 from ssl4eo.scenes.scene import reopen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -113,14 +113,28 @@ class Reader:
         self._ahead = threads + 1
 
     def read(
-        self, pieces: Iterable[Piece], quantisers: Sequence[Quantiser], heartbeat: Callable[[], None]
+        self,
+        pieces: Iterable[Piece],
+        quantisers: Sequence[Quantiser],
+        heartbeat: Callable[[], None],
+        known: Collection[Window] = (),
     ) -> Iterator[Piece]:
-        """Yield pieces with their pixels, in order; pixel levels are bytes when there are quantisers for them.
+        """Yield pieces with their pixels, in order.
+
+        Args:
+            pieces: what to read.
+            quantisers: of the pixel levels, which are bytes then.
+            heartbeat: called while waiting; may raise.
+            known: what tiles read that need no pixels any more.
 
         Raises:
             InputError: when the scene cannot be read any more.
         """
-        return in_order(self._pool, pieces, lambda piece: self._read(piece, quantisers), self._ahead, heartbeat)
+
+        def work(piece: Piece) -> Piece:
+            return self._read(piece, quantisers, wanted=not all(tile.read in known for tile in piece.tiles))
+
+        return in_order(self._pool, pieces, work, self._ahead, heartbeat)
 
     def close(self) -> None:
         """Close the files, once no thread reads them any more; does not wait for that."""
@@ -131,7 +145,7 @@ class Reader:
         self._pool.shutdown(wait=True)
         self._stack.close()
 
-    def _read(self, piece: Piece, quantisers: Sequence[Quantiser]) -> Piece:
+    def _read(self, piece: Piece, quantisers: Sequence[Quantiser], *, wanted: bool) -> Piece:
         scene = self._scenes.get()
         image = scene.grid.window
         piece = replace(piece, area=_with_what_is_mirrored(piece.area, image))
@@ -145,7 +159,7 @@ class Reader:
                 seen = _mirrored(valid, image, piece.area)
         finally:
             self._scenes.put(scene)
-        return replace(piece, values=self._wanted(values), valid=seen, levels=levels)
+        return replace(piece, values=self._wanted(values) if wanted else NO_VALUES, valid=seen, levels=levels)
 
     def _wanted(self, values: NDArray[np.float32]) -> Tensor:
         """Return the encoder's bands (C, H, W) normalised, band by band: whole arrays would take four times as long."""

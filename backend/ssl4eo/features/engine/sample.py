@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -63,21 +64,17 @@ def sample_scene(work: Work, progress: Progress = no_progress) -> Sample:
     def beat() -> None:
         progress(min(len(found) / wanted, 1), "Looking at the scene")
 
-    def finish(batch: Batch, levels: list[Tensor]) -> tuple[Batch, list[list[Tensor]]]:
-        return batch, [[_held(work, level[i], tile, g.stride) for level, g in zip(levels, run.deep, strict=True)]
-                       for i, tile in enumerate(batch.tiles)]  # fmt: skip
-
     batches = work.batches_of(work.reader.read(_places(run), (), beat))
     # Tiles may turn out to hold no cell that is valid in every level.
     while not found and (some := _with_tiles(batches, wanted)):
-        for batch, made in work.streams.run(some, finish, beat):
+        for batch, made in work.streams.run(some, partial(_held, work), beat):
             for tile, levels in zip(batch.tiles, made, strict=True):
                 # Some tiles hold few valid cells: the others may give twice their share.
                 drawn = _draw(work, batch.piece, tile, levels, 2 / wanted, rng)
-                if all(len(rows) for rows, grid in zip(drawn, run.grids, strict=True) if grid is not run.surroundings):
-                    for level, rows in zip(cells, drawn, strict=True):
-                        level.append(rows)
+                if drawn:
                     found[tile.read] = levels
+                for level, rows in zip(cells, drawn, strict=False):
+                    level.append(rows)
     if not found:
         raise InputError(
             f"{run.scene.info.path} holds no valid pixel in the chosen extent (all nodata); choose another extent."
@@ -119,16 +116,27 @@ def _with_tiles(batches: Iterator[Batch], count: int) -> Iterator[Batch] | None:
     return None if first is None else itertools.chain([first], itertools.islice(filled, count - 1))
 
 
-def _held(work: Work, level: Tensor, tile: Tile, stride: int) -> Tensor:
-    own = kept(level, tile, stride)
-    require_numbers(work.encoder, own)
-    return own.clone() if own.numel() < level.numel() else own
+def _held(work: Work, batch: Batch, levels: list[Tensor]) -> tuple[Batch, list[list[Tensor]]]:
+    """Return per tile of a batch the cells (C, h, w) of each level that it keeps."""
+
+    def own(level: Tensor, tile: Tile, stride: int) -> Tensor:
+        cells = kept(level, tile, stride)
+        require_numbers(work.encoder, cells)
+        return cells.clone() if cells.numel() < level.numel() else cells
+
+    return batch, [
+        [own(level[number], tile, grid.stride) for level, grid in zip(levels, work.run.deep, strict=True)]
+        for number, tile in enumerate(batch.tiles)
+    ]
 
 
 def _draw(
     work: Work, piece: Piece, tile: Tile, levels: list[Tensor], share: float, rng: np.random.Generator
 ) -> list[NDArray[np.float32]]:
-    """Return valid cells (n, C) of every level of a tile, up to a share of what is wanted in all."""
+    """Return valid cells (n, C) of every level of a tile, up to a share of what is wanted in all.
+
+    Nothing when a level other than the surroundings, which a few pixels may lack, has none.
+    """
 
     def chosen(known: NDArray[np.bool_], channels: int) -> NDArray[np.intp]:
         places = rng.permutation(np.flatnonzero(known))
@@ -139,7 +147,10 @@ def _draw(
         places = torch.from_numpy(chosen(known, len(level))).to(level.device)
         # Channels lie last in what a ResNet makes, so that whole cells are copied.
         drawn.append(level.permute(1, 2, 0).flatten(0, 1).index_select(0, places).float().cpu().numpy())
-    return [np.asarray(rows[np.isfinite(rows).all(axis=1)], np.float32) for rows in drawn]
+    found = [np.asarray(rows[np.isfinite(rows).all(axis=1)], np.float32) for rows in drawn]
+    optional = work.run.surroundings
+    whole = all(len(rows) or grid is optional for rows, grid in zip(found, work.run.grids, strict=True))
+    return found if whole else []
 
 
 def _most(channels: int) -> int:

@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 
-from ssl4eo.features.engine.cells import Steps, bytes_of, kept, require_numbers, valid_cells
+from ssl4eo.features.engine.cells import bytes_of, kept, require_numbers, valid_cells
 from ssl4eo.features.engine.collect import Collector, Made
-from ssl4eo.features.engine.forward import Batch, Streams
+from ssl4eo.features.engine.forward import Batch, Known, Streams
 from ssl4eo.features.engine.reader import NO_MASK, NO_VALUES, Reader, pieces_of
 from ssl4eo.features.engine.report import Report
 from ssl4eo.features.engine.waiting import wait_for
@@ -19,7 +20,7 @@ from ssl4eo.features.tiling import cells_of
 from ssl4eo.scenes.cache import readers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from concurrent.futures import Future
     from types import TracebackType
 
@@ -28,9 +29,10 @@ if TYPE_CHECKING:
 
     from ssl4eo.encoders.encoder import Encoder
     from ssl4eo.features.engine.assemble import Assembler
+    from ssl4eo.features.engine.cells import Steps
     from ssl4eo.features.engine.reader import Piece
     from ssl4eo.features.engine.records import Records
-    from ssl4eo.features.projection import Projection, Quantiser
+    from ssl4eo.features.projection import Quantiser
     from ssl4eo.features.run import Run
     from ssl4eo.features.tiling import Tile
     from ssl4eo.grid import Window
@@ -40,6 +42,8 @@ __all__ = ["Work"]
 
 # On a GPU reading is what takes long; on a CPU the network needs the cores.
 _GPU_READERS = 4
+
+_Result = TypeVar("_Result")
 
 
 class Work:
@@ -58,6 +62,8 @@ class Work:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="write")
         self._shape = run.card.shape
         self._centre = self._shape.cell_centre
+        # What becomes of the network's levels; none before that is fitted.
+        self._steps: Sequence[Steps] = ()
 
     def __enter__(self) -> Self:
         return self
@@ -69,53 +75,50 @@ class Work:
         self.reader.close()
         self._writer.shutdown(wait=True, cancel_futures=True)
 
+    def beside(self, work: Callable[[], _Result]) -> Future[_Result]:
+        """Do something in the thread that writes, which has nothing to write yet."""
+        return self._writer.submit(work)
+
     def encode(
         self,
         sampled: dict[Window, list[Tensor]],
-        projections: Sequence[Projection],
         quantisers: Sequence[Quantiser],
+        fitted: Callable[[], tuple[Sequence[Steps], Assembler]],
         regions: Sequence[Sequence[tuple[int, Window | None]]],
         records: Records,
-        assembler: Assembler,
         progress: Progress,
-    ) -> None:
+    ) -> Assembler:
         """Encode the units that `records` lacks, and write the levels as they are completed.
 
         Args:
             sampled: levels of tiles that went through the network already, by what they read; emptied.
-            projections: of the encoder's levels.
-            quantisers: of all levels.
+            quantisers: of the pixel levels.
+            fitted: waits for what becomes of the network's levels, and opens what writes them.
             regions: per unit and level the components and the cells.
             records: what is done.
-            assembler: writes the levels.
             progress: told how far the work is.
+
+        Returns:
+            What wrote the levels, which may be finished now.
         """
-        shallow = len(quantisers) - len(projections)
-        steps = [
-            Steps.of(projection, quantiser, self.encoder.device)
-            for projection, quantiser in zip(projections, quantisers[shallow:], strict=True)
-        ]
-
-        def projected(place: Window) -> list[Tensor]:
-            # Fewer components than channels: what is kept takes less memory so.
-            return [step.apply(features) for step, features in zip(steps, sampled.pop(place), strict=True)]
-
-        places = list(sampled)
-        known = dict(zip(places, self.streams.each(places, projected), strict=True))
+        known = {place: Known(sampled.pop(place)) for place in list(sampled)}
         start = records.done
         # What a row of windows shares with the row before it is computed again.
         before = start - 1 if self.run.mode.overlap and start else start
         report = Report(progress, self.run.tiles, sum(len(unit.tiles) for unit in self.run.units[:before]))
         todo = self.run.units[before:]
         planned = (piece for unit in todo for piece in pieces_of(unit, self.run.extent))
-        pieces = self.reader.read(planned, quantisers[:shallow], report.beat)
-        made = self.streams.run(
-            self._batches(pieces, known), lambda b, levels: self._finish(b, levels, steps), report.beat
-        )
+        pieces = self.reader.read(planned, quantisers, report.beat, frozenset(known))
+        made = self.streams.run(self._batches(pieces, known), self._finish, report.beat)
+        # The network is set to work before it is known what becomes of the features.
+        first = list(itertools.islice(made, 1))
+        self._steps, assembler = fitted()
+        self._project_known(known)
         stored: Future[None] = self._writer.submit(assembler.advance, start)
         collector = Collector(self.run, regions, self.encoder.device)
         try:
-            for result in made:
+            for found in itertools.chain(first, made):
+                result = self._projected(found)
                 report.tiles(len(result.batch.tiles))
                 complete = collector.add(result)
                 unit = result.batch.piece.unit.number
@@ -129,20 +132,22 @@ class Work:
             # The files are closed next: nothing may write into them any more.
             assembler.stop()
             self._writer.shutdown(wait=True, cancel_futures=True)
+        return assembler
 
     def batches_of(self, pieces: Iterable[Piece]) -> Iterator[Batch]:
         """Cut pieces into batches of tiles of one size that hold valid pixels; a piece without any gives one."""
         return self._batches(pieces, {})
 
-    def _batches(self, pieces: Iterable[Piece], known: Mapping[Window, list[Tensor]]) -> Iterator[Batch]:
+    def _batches(self, pieces: Iterable[Piece], known: dict[Window, Known]) -> Iterator[Batch]:
+        """Cut pieces into batches; what is known already is taken out of `known`."""
         for piece in pieces:
-            groups: list[tuple[tuple[Tile, ...], list[Tensor] | None]] = []
+            groups: list[tuple[tuple[Tile, ...], Known | None]] = []
             waiting: list[Tile] = []
             for tile in piece.tiles:
                 if not self._sees(piece, tile):
                     continue
                 if tile.read in known:
-                    groups.append(((tile,), known[tile.read]))
+                    groups.append(((tile,), known.pop(tile.read)))
                     continue
                 waiting.append(tile)
                 if len(waiting) == self.streams.batch:
@@ -157,29 +162,53 @@ class Work:
         rows, cols = tile.keep.shift(-piece.area.col, -piece.area.row).slices
         return bool(piece.valid[rows, cols].any())
 
-    def _finish(self, batch: Batch, levels: list[Tensor], steps: Sequence[Steps]) -> Made:
-        """Project what the network made, in the thread that ran it."""
-        done: list[Any] = []
+    def _finish(self, batch: Batch, levels: list[Tensor]) -> Made:
+        """Keep what is wanted of the network's output, and project it if that can be done yet, in its thread."""
+        made: list[list[Tensor]] = []
         masks, shares = [], []
         for number, tile in enumerate(batch.tiles):
-            projected = batch.known
-            if projected is None:
-                projected = []
-                for level, stride, step in zip(levels, self._strides, steps, strict=True):
-                    features = kept(level[number], tile, stride)
-                    require_numbers(self.encoder, features)
-                    projected.append(step.apply(features))
-            valid = self.cells_known(batch.piece, tile)
-            if self._shape.patch is None:
-                done.append([bytes_of(level, mask) for level, mask in zip(projected, valid, strict=True)])
+            if batch.known is not None:
+                made.append(levels)
             else:
-                done.append(projected)
-            masks.append(valid)
+                made.append(
+                    [kept(each[number], tile, stride) for each, stride in zip(levels, self._strides, strict=True)]
+                )
+                for each in made[-1]:
+                    require_numbers(self.encoder, each)
+            masks.append(self.cells_known(batch.piece, tile))
             rows, cols = tile.read.shift(-batch.piece.area.col, -batch.piece.area.row).slices
             shares.append(float(batch.piece.valid[rows, cols].mean()))
         # The pixels are not needed any more, and are what takes the memory.
         piece = replace(batch.piece, values=NO_VALUES, valid=NO_MASK)
-        return Made(replace(batch, piece=piece, known=None), done, masks, shares)
+        projected = batch.known is not None and batch.known.projected
+        raw = Made(replace(batch, piece=piece, known=None), made, masks, shares, projected=projected)
+        return self._rounded(raw) if self._steps else raw
+
+    def _rounded(self, made: Made) -> Made:
+        """Turn features into steps, and where nothing is blended into bytes."""
+        levels: list[list[Any]] = made.levels
+        if not made.projected:
+            levels = [self._stepped(of_tile) for of_tile in made.levels]
+        if self._shape.patch is None:
+            levels = [
+                [bytes_of(level, mask) for level, mask in zip(of_tile, valid, strict=True)]
+                for of_tile, valid in zip(levels, made.valid, strict=True)
+            ]
+        return replace(made, levels=levels, projected=True, rounded=True)
+
+    def _stepped(self, levels: list[Tensor]) -> list[Tensor]:
+        return [step.apply(level) for step, level in zip(self._steps, levels, strict=True)]
+
+    def _projected(self, made: Made) -> Made:
+        """Project what came through the network too early for that, in its threads: others may round differently."""
+        return made if made.rounded else next(self.streams.each([made], self._rounded))
+
+    def _project_known(self, known: dict[Window, Known]) -> None:
+        """Project the tiles that were looked at: steps of 64 components take less memory than features."""
+        places = list(known)
+        levels = [known[place].levels for place in places]
+        for place, steps in zip(places, self.streams.each(levels, self._stepped), strict=True):
+            known[place] = Known(steps, projected=True)
 
     @property
     def _strides(self) -> list[int]:
