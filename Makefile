@@ -4,7 +4,6 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.NOTPARALLEL:
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
 
 VERSION := $(shell sed -n 's/^version=//p' metadata.txt)
@@ -30,7 +29,10 @@ setup: ## install what is missing: Debian packages, .venv, .venv-qgis
 demo: setup ## do the main job in QGIS and leave it in build/demo (SCENE=path for your own image)
 	@.venv/bin/python scripts/demo.py $(if $(SCENE),--scene "$(SCENE)")
 
-test: lint unit qgis e2e ## everything that must pass
+# Neither folder of tests keeps more than one core busy. What each prints is shown when it has ended.
+test: lint ## everything that must pass
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target unit qgis
+	@$(MAKE) --no-print-directory e2e
 
 lint: setup ## ruff, mypy (strict), bandit
 	.venv/bin/ruff check .

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from measure_heads import SOURCES, labelled_polygons
-from scipy.ndimage import distance_transform_edt
 from ssl4eo.bands import S2_BANDS
 from ssl4eo.features.projection import Projection, fit_projection
 from ssl4eo.features.sampling import interpolate_points
 from ssl4eo.features.spectral import MARGIN, STRIDE, pixel_level, surroundings_level
+from ssl4eo.labels.reference import border_distance
 from ssl4eo.scenes import open_scene
 from ssl4eo.scenes.info import plan_bands
 from torch.nn import functional
@@ -104,7 +104,8 @@ def load_site(name: str, data: Path, encoder: Encoder) -> Site:
     places = np.concatenate(chosen)
     near = None
     if not source.field:
-        near = _distance(inside, of_polygon)[places[:, 1], places[:, 0]] <= _NEAR
+        codes = np.where(inside > 0, of_polygon[inside - 1], -1)
+        near = border_distance(codes)[places[:, 1], places[:, 0]] <= _NEAR
     base = _base(values, valid, bands, places + 0.5, shape)
     return Site(shape, pixels, base, of_polygon[polygons], polygons, places + 0.5, near)
 
@@ -176,13 +177,3 @@ def _base(
         columns.append((level.at(places) - cells.mean(axis=0)) / np.where(spread > 1e-9, spread, np.inf))
     stacked = np.concatenate(columns, axis=1)
     return stacked / np.sqrt((stacked != 0).any(axis=0).sum())
-
-
-def _distance(numbers: NDArray[np.intp], of_polygon: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return (H, W) how many pixels away the next labelled pixel of another class is."""
-    codes = np.where(numbers > 0, of_polygon[numbers - 1], -1)
-    away = np.full(codes.shape, np.inf)
-    for code in np.unique(of_polygon):
-        other = (codes >= 0) & (codes != code)
-        away = np.where(codes == code, distance_transform_edt(~other), away)
-    return away

@@ -32,7 +32,12 @@ _running: list[Driver] = []
 
 def start(plan_file: str) -> None:
     """Play the plan as soon as QGIS is up; called by `qgis --code`."""
-    driver = Driver(json.loads(Path(plan_file).read_text("utf-8")))
+    play(Driver, plan_file)
+
+
+def play(kind: type[Driver], plan_file: str) -> None:
+    """Let a driver of some kind play the plan."""
+    driver = kind(json.loads(Path(plan_file).read_text("utf-8")))
     # Else Python would throw the driver away at the end of this call.
     _running.append(driver)
     QTimer.singleShot(0, driver.player.advance)
@@ -70,15 +75,7 @@ class Driver:
     def story(self) -> Story:
         """The main job, step by step."""
         began = time.monotonic()
-        window = self.iface.mainWindow()
-        yield Condition("QGIS shows its window", window.isVisible)
-        plugin = yield Condition("the plugin is loaded", lambda: utils.plugins.get("ssl4eo_plugin"))
-        # Before anything else changes the project, because that is when QGIS writes its title bar.
-        QgsProject.instance().setTitle(self.plan["title"])
-        window.showMaximized()
-        plugin.action.trigger()
-        self.dock = plugin.dock
-        self.dock.failed.connect(self.result["failed"].append)
+        plugin = yield from self._open_panel()
         self._lap("window", began)
 
         began = time.monotonic()
@@ -113,6 +110,18 @@ class Driver:
         self.result["layers"] = [layer.name() for layer in QgsProject.instance().mapLayers().values()]
         self.result["backend_pid"] = plugin.backend.pid
         self.result["backend_peak_mb"] = _peak_memory_mb(plugin.backend.pid)
+
+    def _open_panel(self) -> Story:
+        window = self.iface.mainWindow()
+        yield Condition("QGIS shows its window", window.isVisible)
+        plugin = yield Condition("the plugin is loaded", lambda: utils.plugins.get("ssl4eo_plugin"))
+        # Before anything else changes the project, because that is when QGIS writes its title bar.
+        QgsProject.instance().setTitle(self.plan["title"])
+        window.showMaximized()
+        plugin.action.trigger()
+        self.dock = plugin.dock
+        self.dock.failed.connect(self.result["failed"].append)
+        return plugin
 
     def finish(self, error: Exception | None) -> None:
         """Write the result, then close QGIS unless it is to stay open."""

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Runs the real QGIS application with the plugin in a fresh profile, on a screen of its own or the user's.
 
-The demo and the end-to-end test share it. What happens inside QGIS is `qgis_driver.py`, told by a plan (JSON).
+The demo, the end-to-end tests and `measure_live.py` share it. What happens inside QGIS is a driver, `qgis_driver.py` or
+the module that the plan names as `driver`, told by that plan (JSON).
 """
 
 from __future__ import annotations
@@ -58,11 +59,12 @@ class QgisFailedError(Exception):
 
 
 @contextmanager
-def screen(folder: Path) -> Iterator[dict[str, str]]:
+def screen(folder: Path, size: tuple[int, int] = SCREEN) -> Iterator[dict[str, str]]:
     """Yield the environment of a new X screen with a window manager, on a free display; both end with the block.
 
     Args:
         folder: Where the logs of the X server and of the window manager go.
+        size: Width and height in pixels.
 
     Raises:
         QgisFailedError: If no X server could be started.
@@ -71,7 +73,7 @@ def screen(folder: Path) -> Iterator[dict[str, str]]:
         log = stack.enter_context((folder / "screen.log").open("wb"))
         read_end, write_end = os.pipe()
         # -displayfd lets the server pick a free number itself, so that two runs never race for one.
-        arguments = ["-screen", "0", f"{SCREEN[0]}x{SCREEN[1]}x24", "-nolisten", "tcp", "-displayfd", str(write_end)]
+        arguments = ["-screen", "0", f"{size[0]}x{size[1]}x24", "-nolisten", "tcp", "-displayfd", str(write_end)]
         server = subprocess.Popen(["Xvfb", *arguments], stdout=log, stderr=log, pass_fds=[write_end])
         stack.callback(_end, server)
         os.close(write_end)
@@ -106,9 +108,10 @@ def start(
     Path(plan["result"]).unlink(missing_ok=True)
     # QGIS runs the file's text with exec, which has no __file__: the file names where the driver and the plan are.
     code = folder / "start.py"
+    driver = plan.get("driver", "qgis_driver")
     code.write_text(
-        f"import sys\nsys.path.insert(0, {str(SCRIPTS)!r})\nimport qgis_driver\n"
-        f"qgis_driver.start({str(folder / 'plan.json')!r})\n",
+        f"import sys\nsys.path.insert(0, {str(SCRIPTS)!r})\nimport {driver}\n"
+        f"{driver}.start({str(folder / 'plan.json')!r})\n",
         "utf-8",
     )
     command = ["qgis", "--profiles-path", str(profiles), "--profile", PROFILE]
@@ -160,7 +163,7 @@ def run(plan: dict[str, Any], folder: Path, backend: list[str], limit: float) ->
         QgisFailedError: As `wait_for_result`; and if QGIS does not close, or crashes while closing.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with screen(folder) as environment:
+    with screen(folder, tuple(plan.get("screen", SCREEN))) as environment:
         process = start(plan, folder, backend, environment)
         try:
             result = wait_for_result(process, plan, folder, limit)

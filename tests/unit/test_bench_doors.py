@@ -89,12 +89,13 @@ def test_options_arrive(asked: dict[str, Any]) -> None:
     run(
         "--encoder", "a", "--encoder", "b", "--what", "forward, parts,forward", "--scene", "s.tif", "--device", "cuda",
         "--precision", "fp32", "--precision", "bf16", "--mode", "fast", "--pairs", 2, "--sizes", "0.25,4",
-        "--random-weights",
+        "--random-weights", "--features", "f", "--clicks", 7,
     )  # fmt: skip
     asked.pop("progress")
     assert asked == {
         "encoder": ["a", "b"], "what": ("forward", "parts"), "scene": "s.tif", "device": "cuda",
         "precisions": ("fp32", "bf16"), "mode": "fast", "pairs": 2, "sizes": (0.25, 4.0), "random_weights": True,
+        "features": "f", "clicks": 7,
     }  # fmt: skip
 
 

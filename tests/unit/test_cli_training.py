@@ -52,7 +52,7 @@ def test_pretrain_writes_weights_that_evaluate_reads(
     assert (made.stderr, list(tmp_path.iterdir())) == ("", [weights])
     card = json.loads(made.stdout)
     assert (card["weights"], card["steps"], card["seed"]) == (str(weights), 2, 0)
-    arguments = ("evaluate", "fewshot", patches, "--encoder", weights, "--shots", 1, "--draws", 2)
+    arguments = ("evaluate", "patches", patches, "--encoder", weights, "--shots", 1, "--draws", 2)
     names = ("--bands", ",".join(S2_BANDS))
     scored = run(*arguments, *names, "--json")
     assert scored.exit_code == 0, scored.stderr
@@ -77,10 +77,10 @@ def test_pretrain_writes_weights_that_evaluate_reads(
         (["pretrain", "moco", "{scene}"], "--out"),
         (["pretrain", "moco", "--out", "{out}"], "SCENE"),
         (["pretrain", "moco", "{scene}", "--out", "{out}", "--bands", "B02,B99"], "B99"),
-        (["evaluate", "fewshot", "{none}"], "none.tif"),
-        (["evaluate", "fewshot", "{patches}", "--shots", "9"], "9 shots"),
-        (["evaluate", "fewshot", "{patches}", "--draws", "0"], "0 draws"),
-        (["evaluate", "fewshot", "{patches}", "--encoder", "magic"], "magic"),
+        (["evaluate", "patches", "{none}"], "none.tif"),
+        (["evaluate", "patches", "{patches}", "--shots", "9"], "9 shots"),
+        (["evaluate", "patches", "{patches}", "--draws", "0"], "0 draws"),
+        (["evaluate", "patches", "{patches}", "--encoder", "magic"], "magic"),
     ],
 )
 def test_wrong_input_is_one_sentence(
@@ -98,7 +98,7 @@ def test_wrong_input_is_one_sentence(
 
 
 def test_a_subcommand_takes_debug_too(tmp_path: Path) -> None:
-    result = run("evaluate", "fewshot", tmp_path / "none", "--debug")
+    result = run("evaluate", "patches", tmp_path / "none", "--debug")
     assert result.exit_code == 2
     assert "Traceback" in result.stderr
 

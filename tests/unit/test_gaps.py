@@ -141,9 +141,9 @@ def test_tiles_without_pixels_are_not_looked_at(
     kept: list[int] = []
     encode_all = Work.encode
 
-    def spy(self: Work, sampled: dict[Window, Any], *arguments: Any) -> None:
+    def spy(self: Work, sampled: dict[Window, Any], *arguments: Any) -> Any:
         kept.append(len(sampled))
-        encode_all(self, sampled, *arguments)
+        return encode_all(self, sampled, *arguments)
 
     monkeypatch.setattr(Work, "encode", spy)
     with random_encoders(tmp_path / "weights", (COLOURS,)):

@@ -302,7 +302,7 @@ def test_a_disk_without_room_is_found_out_before_the_work(
         ({"out": "m.png"}, "The class map .*m.png is written as a GeoTIFF; give it a name that ends in .tif."),
         ({"out": "no/such/m.tif"}, "The folder .* does not exist; create it or choose another."),
         ({"report": "no/such/r.json"}, "The folder .* does not exist; create it or choose another."),
-        ({"head": "tree"}, "There is no head 'tree'; choose one of: auto, lda, logistic."),
+        ({"head": "tree"}, "There is no head 'tree'; choose one of: auto, lda, logistic, knn, forest."),
         ({"colors": {"forest": "green"}}, "The colour 'green' of the class 'forest' is not #rrggbb; give .*"),
         ({"class_field": "fclass"}, ".* has no field 'fclass' .*"),
     ],

@@ -32,6 +32,7 @@ def test_points_and_polygons_of_all_layers_with_the_field(tmp_path: Path) -> Non
     assert samples.labels == ("forest", "water", "farm", "forest")
     assert samples.names == ["farm", "forest", "water"]
     assert [geometry.geom_type for geometry in samples.geometries] == ["Point", "Point", "Polygon", "MultiPolygon"]
+    assert samples.ids == ("points:1", "points:2", "polygons:1", "polygons:2")
     assert read_samples(path, UTM, layer="points").labels == ("forest", "water")
     assert read_samples(path, UTM, class_field="kind").labels == ("a", "b")
     assert samples.warnings == ()
@@ -72,6 +73,7 @@ def test_samples_for_the_assessment_do_not_train(tmp_path: Path) -> None:
     path = write_samples(tmp_path / "s.gpkg", points, ["a", "b", "c"], role=["train", None, "Assess"])
     samples = read_samples(path, UTM)
     assert samples.labels == ("a", "b")
+    assert samples.ids == ("s:1", "s:2")
     assert samples.warnings == ("1 sample was set aside for the accuracy assessment.",)
 
 

@@ -12,11 +12,13 @@ from label_files import UTM, cover, pixel_box, pixel_point, write_features
 from rasterio.crs import CRS
 from ssl4eo.errors import InputError
 from ssl4eo.features import FeatureSet
+from ssl4eo.labels.leaveout import spatial_groups
 from ssl4eo.labels.samples import Samples
-from ssl4eo.labels.selection import spatial_groups
 from ssl4eo.labels.training import level_scalings, training_pixels
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from shapely.geometry.base import BaseGeometry
     from ssl4eo.labels.training import Training
 
@@ -50,6 +52,33 @@ def test_the_base_by_component_and_deep_levels_by_one_divisor(features: FeatureS
         cells = level.read(level.grid.window).reshape(level.components, -1)
         assert len(set(scaling.gain)) == 1
         assert (cells.var(axis=1) * scaling.gain**2).sum() == pytest.approx(1, rel=1e-3)
+
+
+def test_the_metric_makes_neighbours_differ_alike_and_keeps_the_variance(tmp_path: Path) -> None:
+    """Two components of equal variance: one differs from pixel to pixel, the other from field to field."""
+    rng = np.random.default_rng(0)
+    pixels = rng.normal(size=(2, 200, 200)).astype(np.float32)
+    pixels[1] = np.repeat(np.repeat(rng.normal(size=(10, 10)), 20, axis=0), 20, axis=1)
+    pixels[:, :40, :40] = np.nan
+    features = FeatureSet.open(write_features(tmp_path / "set", pixels, {8: 3}))
+    first, *others = level_scalings(features)
+    assert all(scaling.metric is None for scaling in others)
+    assert first.metric is not None
+    columns = sum(level.components for level in features.levels[:2])
+    assert first.metric.shape == (columns, columns)
+    step = np.eye(columns) @ first.metric
+    noise, field = np.linalg.norm(step[0]), np.linalg.norm(step[1])
+    assert field > 1.5 * noise
+    places = features.grid.xy(*(rng.integers(0, 200, (2, 6000)) + 0.5))
+    values = [value[np.isfinite(features.levels[0].sample(*places)[:, 0])] for value in features.sample(*places)[:2]]
+    x = np.concatenate([(v - s.mean) * s.gain for v, s in zip(values, (first, others[0]), strict=True)], axis=1)
+    assert (x @ first.metric).var(axis=0).sum() == pytest.approx(x.var(axis=0).sum(), rel=0.1)
+
+
+def test_a_scene_of_one_value_has_no_metric(tmp_path: Path) -> None:
+    still = np.full((2, 40, 40), 3.0, np.float32)
+    features = FeatureSet.open(write_features(tmp_path / "set", still, around=np.full((2, 10, 10), 3.0, np.float32)))
+    assert level_scalings(features)[0].metric is None
 
 
 def test_a_point_is_the_pixel_under_it(features: FeatureSet) -> None:
@@ -117,6 +146,9 @@ def test_what_lies_outside_or_on_nodata_is_left_out_and_told(features: FeatureSe
         "1 of 6 samples lie on nodata and were left out.",
         "No sample is left of: c; the map has no such class.",
     )
+    assert training.numbers.tolist() == [0, 1]
+    outside = "It lies outside the feature set."
+    assert training.left_out == ((2, outside), (3, outside), (4, outside), (5, "It lies on nodata."))
 
 
 def test_a_polygon_over_the_edge_gives_the_pixels_inside(features: FeatureSet) -> None:

@@ -11,11 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-import rasterio
 from affine import Affine
 from rasterio.crs import CRS
 from rasterio.warp import transform_bounds
-from rasterio.windows import Window as RasterioWindow
 from scene_files import ORIGIN, write_raster
 from scipy import ndimage
 from ssl4eo.bands import NATIVE_GSD, S2_BANDS
@@ -195,30 +193,6 @@ def test_thinning_takes_pixels_of_the_file(tmp_path: Path) -> None:
         part = raster.read([1, 2], Window(40, 20, 40, 60), shape=(15, 10))
         assert part.shape == (2, 15, 10)
         assert set(part[1].ravel()) <= set(stored[0, 10:40, 20:40].ravel())
-
-
-@pytest.mark.parametrize("shape", [(100, 130), (37, 41), (3, 2), (1, 1)])
-def test_thinning_strip_by_strip_takes_the_pixels_that_gdal_takes_of_the_whole(
-    tmp_path: Path, shape: tuple[int, int]
-) -> None:
-    values = np.arange(3 * 300 * 260, dtype=np.uint32).reshape(3, 300, 260)
-    path = tmp_path / "t.tif"
-    profile = {
-        "driver": "GTiff",
-        "width": 260,
-        "height": 300,
-        "count": 3,
-        "dtype": "uint32",
-        "crs": CRS.from_epsg(32633),
-    }
-    with rasterio.open(path, "w", **profile, transform=ORIGIN, tiled=True, blockxsize=32, blockysize=48) as dataset:
-        dataset.write(values)
-    with rasterio.open(path) as dataset, open_raster(path) as raster:
-        expected = dataset.read([3, 1], out_shape=(2, *shape))
-        np.testing.assert_array_equal(raster.read([3, 1], shape=shape), expected)
-        part = RasterioWindow(7, 31, 201, 250)
-        expected = dataset.read([2], window=part, out_shape=(1, *shape))
-        np.testing.assert_array_equal(raster.read([2], Window(7, 31, 201, 250), shape=shape), expected)
 
 
 def test_a_safe_product_whole_zipped_and_by_its_metadata(tmp_path: Path) -> None:

@@ -26,7 +26,8 @@ FLOORS = (
 )
 RANK = {room: rank for rank, rooms in enumerate(FLOORS) for room in rooms}
 # `processing` is the plugin through which QGIS offers its algorithms; QGIS imports ours under its folder's name.
-PLUGIN_MAY_IMPORT = sys.stdlib_module_names | {"qgis", "numpy", "processing", "ssl4eo_plugin"}
+# `osgeo` comes with every QGIS, whose own algorithms need it: the live map is a raster in GDAL's memory.
+PLUGIN_MAY_IMPORT = sys.stdlib_module_names | {"qgis", "numpy", "osgeo", "processing", "ssl4eo_plugin"}
 
 
 def sources(*folders: Path) -> list[Path]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Measure encoders on this machine."""
+"""Measure encoders and the live map on this machine."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssl4eo.bench.checks import check
+from ssl4eo.bench.live import CLICKS, measure_live
 from ssl4eo.bench.one import WHAT, measure_one
 from ssl4eo.bench.subject import MOST, Subject, ready_scene
 from ssl4eo.bench.weights import weights_for
@@ -27,8 +28,9 @@ __all__ = ["DEFAULT_WHAT", "PAIRS", "SIZES", "WHAT", "bench"]
 DEFAULT_WHAT = ("ratio",)
 PAIRS = 5
 SIZES = (1.0, 4.0, 16.0, 121.0)
-# The share of the progress that making the scene takes.
-_SCENE_SHARE = 0.1
+LIVE = "live"
+# The shares of the progress that the live map takes, and of the rest that making the scene takes.
+_LIVE_SHARE, _SCENE_SHARE = 0.1, 0.1
 
 
 def bench(
@@ -42,6 +44,8 @@ def bench(
     pairs: int = PAIRS,
     sizes: Sequence[float] = SIZES,
     random_weights: bool = False,
+    features: str | PathLike[str] | None = None,
+    clicks: int = CLICKS,
     progress: Progress = no_progress,
 ) -> dict[str, Any]:
     """Measure encoders on this machine; what is made on the way is removed.
@@ -49,7 +53,8 @@ def bench(
     Args:
         encoder: id of a model card, or several.
         what: of "forward" (the network alone), "ratio" (that and encoding from file to feature set, in turn), "parts"
-            (where the time goes), "memory" and "scaling" (by size of the scene), "baseline" (against the plain loop).
+            (where the time goes), "memory" and "scaling" (by size of the scene), "baseline" (against the plain loop),
+            "live" (the live map, which needs no encoder).
         scene: a raster, a folder of band files or a SAFE product that opens without questions; a simulated one of
             2048 x 2048 pixels when None.
         device: auto, cpu, cuda, cuda:N or mps.
@@ -58,12 +63,15 @@ def bench(
         pairs: rounds of what is measured in turn.
         sizes: of the scenes for memory and scaling, in megapixels of 1024 x 1024; at most those of a Sentinel-2 tile.
         random_weights: whether encoders whose weights are not here are measured with random ones.
+        features: a feature set for the live map; made-up ones when None.
+        clicks: how many are timed on it.
         progress: told how far the work is; may raise Cancelled.
 
     Returns:
-        machine, scene, what, pairs, seconds, and `runs`: per encoder and precision encoder, weights ("own" or
-        "random"), mode, device, device_reason, precision, precision_reason, width, height and tiles of what pairs are
-        run over, and what was asked for under its name; baseline is None for an encoder without fast mode.
+        machine, scene, what, pairs, seconds, `live` (see `measure_live`) if asked for, and `runs`: per encoder and
+        precision encoder, weights ("own" or "random"), mode, device, device_reason, precision, precision_reason, width,
+        height and tiles of what pairs are run over, and what was asked for under its name; baseline is None for an
+        encoder without fast mode.
 
     Raises:
         InputError: for something that cannot be measured, or a scene or encoder that cannot be used.
@@ -77,21 +85,24 @@ def bench(
 
     # Now: what is measured loads the machine itself.
     machine = describe_machine()
+    runs: list[dict[str, Any]] = []
+    live: dict[str, Any] = {}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ssl4eo-bench-")))
-        for card in cards:
-            with weights_for(card, folder / "weights", random=random_weights):
-                continue
-        path = ready_scene(None if scene is None else str(scene), folder, MOST, part(progress, 0.0, _SCENE_SHARE))
-        subjects = [Subject(card, path, mode, device, precision, folder) for card in cards for precision in precisions]
-        for subject in subjects:
-            with subject.planned():
-                continue
-        runs = []
-        for number, subject in enumerate(subjects):
-            start, stop = ((_SCENE_SHARE + (1 - _SCENE_SHARE) * (number + i) / len(subjects)) for i in (0, 1))
-            with weights_for(subject.card, folder / "weights", random=random_weights) as whose:
-                runs.append({"weights": whose, **measure_one(subject, what, pairs, sizes, part(progress, start, stop))})
+        share = 0.0
+        if LIVE in what:
+            share = _LIVE_SHARE if set(what) != {LIVE} else 1.0
+            live = {LIVE: measure_live(features, folder, clicks, part(progress, 0.0, share))}
+        if set(what) != {LIVE}:
+            progress_of_runs = part(progress, share, 1.0)
+            for card in cards:
+                with weights_for(card, folder / "weights", random=random_weights):
+                    continue
+            first = part(progress_of_runs, 0.0, _SCENE_SHARE)
+            path = ready_scene(None if scene is None else str(scene), folder, MOST, first)
+            subjects = [Subject(card, path, mode, device, one, folder) for card in cards for one in precisions]
+            rest = part(progress_of_runs, _SCENE_SHARE, 1.0)
+            runs = _runs(subjects, what, pairs, sizes, rest, random_weights=random_weights)
         progress(1.0, "Done")
     return {
         "machine": machine,
@@ -99,5 +110,26 @@ def bench(
         "what": [name for name in WHAT if name in what],
         "pairs": pairs,
         "runs": runs,
+        **live,
         "seconds": round(time.perf_counter() - started, 1),
     }
+
+
+def _runs(
+    subjects: Sequence[Subject],
+    what: Sequence[str],
+    pairs: int,
+    sizes: Sequence[float],
+    progress: Progress,
+    *,
+    random_weights: bool,
+) -> list[dict[str, Any]]:
+    for subject in subjects:
+        with subject.planned():
+            continue
+    runs = []
+    for number, subject in enumerate(subjects):
+        stage = part(progress, number / len(subjects), (number + 1) / len(subjects))
+        with weights_for(subject.card, subject.folder / "weights", random=random_weights) as whose:
+            runs.append({"weights": whose, **measure_one(subject, what, pairs, sizes, stage)})
+    return runs

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["WHAT", "measure_one"]
 
-WHAT = ("forward", "ratio", "parts", "memory", "scaling", "baseline")
+WHAT = ("forward", "ratio", "parts", "memory", "scaling", "baseline", "live")
 # What is measured at once, and about how long it takes in relation to the others.
 _LENGTHS = {
     ("memory", "scaling"): 12.0,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`ssl4eo bench`: speed and memory of encoders on this machine."""
+"""`ssl4eo bench`: speed and memory of encoders, and speed of the live map, on this machine."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class _SizesType(click.ParamType[tuple[float, ...]]):
     default="ratio",
     show_default=True,
     metavar="NAME,NAME,...",
-    help="Of forward, ratio, parts, memory, scaling, baseline.",
+    help="Of forward, ratio, parts, memory, scaling, baseline, live.",
 )
 @click.option("--scene", help="A scene that opens without questions; a simulated one when left out.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
@@ -63,12 +63,14 @@ class _SizesType(click.ParamType[tuple[float, ...]]):
     help="Of the scenes for memory and scaling, in megapixels.",
 )
 @click.option("--random-weights", is_flag=True, help="Measure encoders whose weights are not here with random ones.")
+@click.option("--features", help="A feature set for the live map; made-up ones when left out.")
+@click.option("--clicks", default=100, show_default=True, help="Timed on the live map.")
 @json_option
 def bench_command(encoders: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Measure encoders on this machine.
 
     By default what encoding costs against the pure forward pass of the network, run in turn, with the encoder that
-    comes with the software on a simulated scene.
+    comes with the software on a simulated scene. `--what live` measures the live map instead, which needs no encoder.
     """
     from ssl4eo.bench import bench
 
@@ -78,6 +80,8 @@ def bench_command(encoders: tuple[str, ...], as_json: bool, **options: Any) -> N
         print_json(result)
         return
     _print_machine(result)
+    if "live" in result:
+        _print_live(result["live"])
     for run in result["runs"]:
         _print_run(run, result["pairs"])
     click.echo(f"\nTook {result['seconds']:.0f} s.")
@@ -90,6 +94,25 @@ def _print_machine(result: dict[str, Any]) -> None:
     click.echo(f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']:.0f} GB, {gpus}")
     click.echo(f"{machine['system']}, torch {machine['torch']}, {machine['threads']} threads, load {load}")
     click.echo(f"Scene: {result['scene']}")
+
+
+def _print_live(live: dict[str, Any]) -> None:
+    for row in live["rows"]:
+        levels = ", ".join(f"{level['components']} at stride {level['stride']}" for level in row["levels"])
+        used = ", ".join(map(str, row["used"]))
+        click.echo(f"\nLive map on features: {row['features']}")
+        click.echo(f"Components: {levels}; levels {used} take part")
+        click.echo(
+            f"{row['count']} samples of {row['classes']} classes, view of {row['width']} x {row['height']} pixels, "
+            f"{live['clicks']} clicks, opened in {row['open']:.1f} s"
+        )
+        names = {"refit": "refit alone", "samples": "samples in", "view": "view", "both": "samples in, view out"}
+        rows: list[tuple[str, ...]] = [("  MILLISECONDS", "P50", "P95", "LEAST", "MOST")]
+        rows += [
+            (f"  {title}", *(f"{row[name][key]:.1f}" for key in ("p50", "p95", "least", "most")))
+            for name, title in names.items()
+        ]
+        print_table(rows)
 
 
 def _print_run(run: dict[str, Any], pairs: int) -> None:

@@ -30,6 +30,9 @@ _COMMANDS = {
     "simulate": "ssl4eo.cli.scenes",
     "encode": "ssl4eo.cli.maps",
     "classify": "ssl4eo.cli.maps",
+    "suggest": "ssl4eo.cli.assess",
+    "assess-sample": "ssl4eo.cli.assess",
+    "assess": "ssl4eo.cli.assess",
     "bench": "ssl4eo.cli.bench",
     "serve": "ssl4eo.cli.serve",
     "pretrain": "ssl4eo.cli.training",
@@ -48,7 +51,9 @@ class _Group(click.Group):
         """Import the command's module and return the command."""
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(_COMMANDS[cmd_name]), f"{cmd_name}_command")
+        command: click.Command = getattr(
+            importlib.import_module(_COMMANDS[cmd_name]), f"{cmd_name.replace('-', '_')}_command"
+        )
         _add_debug(command)
         return command
 

@@ -68,45 +68,50 @@ def encode_command(
 @click.command("classify")
 @click.argument("features")
 @click.argument("samples")
-@click.argument("out")
+@click.argument("out", required=False)
 @click.option("--class-field", default="class", show_default=True, help="Field of SAMPLES with the class name.")
-@click.option("--head", default="auto", show_default=True, help="auto, lda or logistic.")
+@click.option("--head", default="auto", show_default=True, help="auto, lda, logistic, knn or forest.")
+@click.option("--balance", default="equal", show_default=True, help="equal, or samples: classes count by their number.")
+@click.option(
+    "--none-beyond", type=float, help="0 to 1: pixels farther from all classes than this share of the samples are none."
+)
+@click.option("--confidence", help="Also write the probability of the class in percent to this GeoTIFF.")
+@click.option("--polygons", help="Also write the map as polygons to this GeoPackage.")
+@click.option("--min-area", "min_area_ha", default=0.0, show_default=True, help="Hectares of the smallest polygon.")
+@click.option("--simplify", default=1.0, show_default=True, help="Pixels within which outlines are simplified.")
+@click.option("--classifier", help="Apply this saved classifier, without SAMPLES.")
+@click.option("--save-classifier", "classifier_out", help="Also save what was learnt to this file (.npz).")
 @click.option("--color", "colors", type=COLOR, multiple=True, help='Repeat for each class: "forest=#1b7837".')
 @click.option("--report", help="Also write what was learnt from which samples to this JSON file.")
 @json_option
 def classify_command(
     features: str,
     samples: str,
-    out: str,
-    class_field: str,
-    head: str,
+    out: str | None,
     colors: tuple[tuple[str, str], ...],
-    report: str | None,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Turn FEATURES and SAMPLES into a class map.
 
-    FEATURES is a folder that encode made, SAMPLES a vector file of labelled points and polygons, OUT a GeoTIFF.
+    FEATURES is a folder that encode made, SAMPLES a vector file of labelled points and polygons, OUT a GeoTIFF. With
+    --classifier there are no samples: ssl4eo classify FEATURES OUT --classifier FILE.
     """
+    learnt_from: str | None = samples
+    if out is None:
+        if options["classifier"] is None:
+            raise click.UsageError("Name both SAMPLES and OUT, or only OUT and a --classifier.")
+        learnt_from, out = None, samples
     from ssl4eo.labels import classify
 
     with terminal_progress(as_json=as_json) as progress, quiet_stdout():
-        result = classify(
-            features,
-            samples,
-            out,
-            class_field=class_field,
-            head=head,
-            colors=dict(colors) or None,
-            report=report,
-            progress=progress,
-        )
+        result = classify(features, learnt_from, out, colors=dict(colors) or None, progress=progress, **options)
     if as_json:
         print_json(result)
         return
     click.echo(f"Class map: {result['map']}")
     for code, name in result["classes"].items():
-        click.echo(f"  {code:>3}  {name}")
+        click.echo(f"  {code:>3}  {name}  {result['areas_ha'][name]:.1f} ha")
     click.echo(f"Learnt by {result['head']} from {result['samples']} samples in {result['seconds']:.1f} s.")
     if result["indication"] is not None:
         click.echo(

@@ -58,10 +58,71 @@ def pretrain_command(
 
 @click.group("evaluate")
 def evaluate_command() -> None:
-    """Score a frozen encoder beside random weights."""
+    """Score what a few samples give: maps of a labelled scene, or an encoder on image patches."""
 
 
 @evaluate_command.command("fewshot")
+@click.argument("features")
+@click.argument("labels")
+@click.option("--class-field", default="class", show_default=True, help="The field of polygons with the class.")
+@click.option("--ignore", multiple=True, help="A class to leave out, by name or number; repeat.")
+@click.option("--background", help="The class of all that lies outside the polygons.")
+@click.option("--shots", type=int, multiple=True, default=(1, 2, 5, 10, 20), show_default=True, help="Repeat.")
+@click.option("--draws", default=50, show_default=True, help="Random splits and samples per number of shots.")
+@click.option("--block", default=32, show_default=True, help="Side in pixels of the squares that are split.")
+@click.option("--seed", default=0, show_default=True, help="Of pixels and draws.")
+@json_option
+def fewshot(
+    features: str,
+    labels: str,
+    class_field: str,
+    ignore: tuple[str, ...],
+    background: str | None,
+    shots: tuple[int, ...],
+    draws: int,
+    block: int,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Score maps from a few samples per class on FEATURES, by LABELS: polygons or a raster of class numbers.
+
+    Blocks of the scene are split in halves at random, again and again: one half gives the samples, the other is asked.
+    """
+    from ssl4eo.labels.fewshot import evaluate_fewshot
+
+    with terminal_progress(as_json=as_json) as progress, quiet_stdout():
+        result = evaluate_fewshot(
+            features,
+            labels,
+            class_field=class_field,
+            ignore=ignore,
+            background=background,
+            shots=shots,
+            draws=draws,
+            block=block,
+            seed=seed,
+            progress=progress,
+        )
+    if as_json:
+        print_json(result)
+        return
+    for warning in result["warnings"]:
+        click.echo(f"Warning: {warning}", err=True)
+    classes = ", ".join(f"{name} ({pixels})" for name, pixels in result["classes"].items())
+    click.echo(f"{result['draws']} draws from {result['blocks']} blocks; labelled pixels: {classes}")
+    print_table([("SAMPLES", "HEAD", "BALANCED", "MIOU", "NEAR BORDERS"), *map(_score_row, result["scores"])])
+
+
+def _score_row(row: dict[str, Any]) -> tuple[str, str, str, str, str]:
+    balanced, miou, near = (_interval(row[metric]) for metric in ("balanced_accuracy", "miou", "near_borders"))
+    return str(row["shots"]), row["head"], balanced, miou, near
+
+
+def _interval(value: dict[str, float] | None) -> str:
+    return "-" if value is None else f"{value['mean']:.1%} ({value['low']:.1%} to {value['high']:.1%})"
+
+
+@evaluate_command.command("patches")
 @click.argument("folder")
 @click.option("--encoder", default=DEFAULT_ENCODER, show_default=True, help="See `ssl4eo models`; or a .pth file.")
 @click.option("--shots", type=int, multiple=True, default=(1, 5), show_default=True, help="Patches per class; repeat.")
@@ -69,7 +130,7 @@ def evaluate_command() -> None:
 @click.option("--seed", default=0, show_default=True, help="Of the draws.")
 @click.option("--bands", type=BAND_LIST, help=_BANDS_HELP)
 @json_option
-def fewshot(
+def patches(
     folder: str,
     encoder: str,
     shots: tuple[int, ...],
@@ -78,7 +139,7 @@ def fewshot(
     bands: tuple[str, ...] | None,
     as_json: bool,
 ) -> None:
-    """Learn the classes of FOLDER, one sub-folder of image patches each, from a few patches per class."""
+    """Score an encoder beside random weights on FOLDER, one sub-folder of image patches per class."""
     from ssl4eo.pretrain import evaluate_patches
 
     with terminal_progress(as_json=as_json) as progress, quiet_stdout():

@@ -11,7 +11,7 @@ from scipy import sparse
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["interpolate_grid", "interpolate_points", "support"]
+__all__ = ["interpolate_grid", "interpolate_points", "neighbours", "support"]
 
 
 def support(positions: NDArray[np.float64], size: int) -> tuple[int, int]:
@@ -66,8 +66,8 @@ def interpolate_points(
         (N, C) float32.
     """
     (col, next_col, right), (row, next_row, below) = (
-        _neighbours(cols, values.shape[2]),
-        _neighbours(rows, values.shape[1]),
+        neighbours(cols, values.shape[2]),
+        neighbours(rows, values.shape[1]),
     )
     weighted = np.zeros((len(cols), values.shape[0]), np.float64)
     total = np.zeros(len(cols))
@@ -85,16 +85,22 @@ def interpolate_points(
         return np.where(total[:, None] > 0, weighted / total[:, None], np.nan).astype(np.float32)
 
 
-def _neighbours(
+def neighbours(
     positions: NDArray[np.float64], size: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
+    """Return the cells before and behind each fractional position (N,), and the share (N,) of the one behind.
+
+    Args:
+        positions: along one axis; the centre of cell 0 is 0.5. Those beyond the outermost centres take the outermost.
+        size: number of cells along the axis.
+    """
     centred = np.clip(np.asarray(positions, np.float64) - 0.5, 0, size - 1)
     first = np.minimum(np.floor(centred).astype(np.intp), max(size - 2, 0))
     return first, np.minimum(first + 1, size - 1), centred - first
 
 
 def _weights(positions: NDArray[np.float64], size: int) -> sparse.csr_array:
-    first, second, fraction = _neighbours(positions, size)
+    first, second, fraction = neighbours(positions, size)
     count = np.arange(len(first))
     return sparse.csr_array(
         (

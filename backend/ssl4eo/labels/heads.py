@@ -17,14 +17,26 @@ if TYPE_CHECKING:
 
     from ssl4eo.labels.training import LevelScaling
 
-__all__ = ["LinearHead", "Moments", "Weights", "fit_lda", "fit_logistic", "to_levels"]
+__all__ = [
+    "NEVER",
+    "RIDGE",
+    "LinearHead",
+    "Moments",
+    "Shrinkage",
+    "Weights",
+    "fit_lda",
+    "fit_logistic",
+    "shrinkage",
+    "shrinkage_of",
+    "to_levels",
+]
 
 # Strength of the ridge. Wang et al. 2024 (ICLR, "A hard-to-beat baseline for training-free CLIP-based adaptation")
 # take the estimator of Kubokawa and Srivastava 2008, which is 1; 0.3 is at or near the best on pixels of six real
 # scenes with 2 to 10 samples per class (docs/few-shot-heads.md).
 RIDGE = 0.3
 # Far below any logit that a class with samples can get.
-_NEVER = -1e9
+NEVER = -1e9
 
 # (K, D) weights and (K,) bias.
 Weights = tuple["NDArray[np.float64]", "NDArray[np.float64]"]
@@ -89,6 +101,15 @@ class Moments:
         squares = np.asarray(np.bincount(labels, weights**2, minlength=classes), np.float64)
         return cls(member.sum(axis=1), squares, member @ x, (x * weights[:, None]).T @ x, observations)
 
+    def __add__(self, other: Moments) -> Moments:
+        return Moments(
+            self.counts + other.counts,
+            self.squares + other.squares,
+            self.sums + other.sums,
+            self.products + other.products,
+            self.observations + other.observations,
+        )
+
     def __sub__(self, other: Moments) -> Moments:
         return Moments(
             self.counts - other.counts,
@@ -104,11 +125,58 @@ class Moments:
         return Moments(self.counts, self.squares, self.sums * scale, products, self.observations)
 
 
-def fit_lda(moments: Moments, ridge: float = RIDGE) -> Weights:
+@dataclass(frozen=True)
+class Shrinkage:
+    """How discriminant analysis inverts its covariance: gain * (W + penalty I)^-1, W the scatter within classes.
+
+    Attributes:
+        penalty: on the scatter's scale.
+        gain: what makes it the inverse of a covariance.
+        own: whether the scatter takes part; without it the head is the nearest mean.
+    """
+
+    penalty: float
+    gain: float
+    own: bool
+
+
+def shrinkage(
+    counts: NDArray[np.float64],
+    squares: NDArray[np.float64],
+    observations: NDArray[np.float64],
+    trace: float,
+    size: int,
+    ridge: float = RIDGE,
+) -> Shrinkage:
+    """Shrink the covariance S within classes towards the identity: (nu S + ridge tr(S) I) / (nu + ridge D).
+
+    nu are the degrees of freedom: the more samples, the more of their own covariance. With one sample per class, or
+    identical ones, any positive number gives the nearest mean.
+
+    Args:
+        counts: (K,) sums of weights.
+        squares: (K,) sums of squared weights.
+        observations: (K,) independent observations.
+        trace: of the scatter.
+        size: D.
+        ridge: strength.
+    """
+    present = counts > 1e-9
+    # Unbiased for unequal weights: the weights' own share is what estimating the means used up.
+    divisor = float(counts.sum() - (np.where(present, squares, 0) / np.where(present, counts, 1)).sum())
+    nu = max(float(observations[present].sum() - present.sum()), 0.0)
+    if divisor <= 1e-9 or nu <= 0 or trace <= 1e-12 * divisor:
+        return Shrinkage(1.0, float(size), own=False)
+    return Shrinkage(ridge * trace / nu, divisor * (nu + ridge * size) / nu, own=True)
+
+
+def fit_lda(moments: Moments, ridge: float = RIDGE, shrunk: Shrinkage | None = None) -> Weights:
     """Fit Fisher's discriminant with equal priors and a covariance shrunk towards a multiple of the identity.
 
-    With nu degrees of freedom and D dimensions the covariance is (nu S + ridge tr(S) I) / (nu + ridge D): the more
-    samples, the more of their own within-class covariance S; with one sample per class it is the nearest mean.
+    Args:
+        moments: of the pixels.
+        ridge: strength of the ridge.
+        shrunk: take the shrinkage of these instead, for a part of the pixels that it was found for.
 
     Returns:
         (K, D) weights and (K,) bias; a class without samples never wins.
@@ -117,20 +185,22 @@ def fit_lda(moments: Moments, ridge: float = RIDGE) -> Weights:
     counts = np.where(present, moments.counts, 1)
     means = np.where(present[:, None], moments.sums / counts[:, None], 0)
     scatter = moments.products - (means * moments.counts[:, None]).T @ means
-    # Unbiased for unequal weights: the weights' own share is what estimating the means used up.
-    divisor = moments.counts.sum() - (np.where(present, moments.squares, 0) / counts).sum()
-    size = len(scatter)
-    nu = max(float(moments.observations[present].sum() - present.sum()), 0.0)
-    within = scatter / divisor if divisor > 1e-9 and nu > 0 else np.zeros_like(scatter)
-    trace = float(np.trace(within))
-    if trace <= 1e-12:
-        # One sample per class, or identical ones: any positive number gives the nearest mean.
-        within, trace, nu = np.zeros_like(scatter), 1.0, 0.0
-    covariance = (nu * within + ridge * trace * np.eye(size)) / (nu + ridge * size)
-    factor = linalg.cho_factor(covariance, lower=True, check_finite=False)
-    weights = linalg.cho_solve(factor, means.T, check_finite=False).T
-    bias = np.where(present, -0.5 * (weights * means).sum(axis=1), _NEVER)
-    return weights, bias
+    if shrunk is None:
+        shrunk = shrinkage_of(moments, ridge, float(np.trace(scatter)))
+    matrix = scatter if shrunk.own else np.zeros_like(scatter)
+    matrix.flat[:: len(matrix) + 1] += shrunk.penalty
+    factor = linalg.cho_factor(matrix, lower=True, check_finite=False)
+    weights = shrunk.gain * linalg.cho_solve(factor, means.T, check_finite=False).T
+    return weights, np.where(present, -0.5 * (weights * means).sum(axis=1), NEVER)
+
+
+def shrinkage_of(moments: Moments, ridge: float = RIDGE, trace: float | None = None) -> Shrinkage:
+    """Return the shrinkage of pixels by their moments."""
+    if trace is None:
+        counts = np.where(moments.counts > 1e-9, moments.counts, 1)
+        trace = float(np.trace(moments.products) - ((moments.sums**2).sum(axis=1) / counts).sum())
+    size = len(moments.products)
+    return shrinkage(moments.counts, moments.squares, moments.observations, trace, size, ridge)
 
 
 def fit_logistic(
@@ -151,7 +221,7 @@ def fit_logistic(
     totals = np.bincount(labels, weights, minlength=classes)
     present = np.flatnonzero(totals > 0)
     balanced = weights * totals.sum() / (len(present) * totals[labels])
-    w, b = np.zeros((classes, x.shape[1])), np.full(classes, float(_NEVER))
+    w, b = np.zeros((classes, x.shape[1])), np.full(classes, float(NEVER))
     if len(present) == 1:
         b[present] = 0
         return w, b

@@ -28,24 +28,28 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from shapely.geometry.base import BaseGeometry
 
-__all__ = ["MAX_CLASSES", "Samples", "read_samples"]
+__all__ = ["MAX_CLASSES", "POINTS", "POLYGONS", "Samples", "class_name", "in_crs", "read_samples"]
 
 # Class maps are bytes: 0 is nodata, and 255 is left to readers that take it for nodata by habit.
 MAX_CLASSES = 254
 # Samples with this value in the field `role` are kept for the accuracy assessment and never train.
 _ROLE, _ASSESS = "role", "assess"
-_POINTS, _POLYGONS = {"Point", "MultiPoint"}, {"Polygon", "MultiPolygon"}
+POINTS, POLYGONS = {"Point", "MultiPoint"}, {"Polygon", "MultiPolygon"}
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Labelled places: one geometry (in `crs`) and one class name each; `names` are the classes in map order."""
+    """Labelled places: one geometry (in `crs`) and one class name each; `names` are the classes in map order.
+
+    `ids` say which is which: layer and feature number in a file; they are empty when nothing tells the samples apart.
+    """
 
     path: Path
     crs: CRS
     geometries: tuple[BaseGeometry, ...]
     labels: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -57,7 +61,12 @@ class Samples:
 
 
 def read_samples(
-    path: str | os.PathLike[str], crs: CRS | str, *, class_field: str = "class", layer: str | None = None
+    path: str | os.PathLike[str],
+    crs: CRS | str,
+    *,
+    class_field: str = "class",
+    layer: str | None = None,
+    classes: int = 2,
 ) -> Samples:
     """Read points and polygons with a class name.
 
@@ -66,9 +75,10 @@ def read_samples(
         crs: the CRS to bring the geometries into, the scene's.
         class_field: the field with the class name (text or number).
         layer: one layer of the file; None reads all layers that have the class field.
+        classes: fewer than so many are refused.
 
     Returns:
-        Samples of at least two classes.
+        Samples of at least `classes` classes.
 
     Raises:
         InputError: for a file, layer, field, geometry or class name that cannot be used.
@@ -76,28 +86,30 @@ def read_samples(
     source, target = Path(path), CRS.from_user_input(crs)
     geometries: list[BaseGeometry] = []
     labels: list[str] = []
+    ids: list[str] = []
     notes: Counter[str] = Counter()
     for name in _layers(source, class_field, layer):
         found = _read_layer(source, name, class_field, notes)
         geometries += _reproject(found.geometries, found.crs, target, notes)
         labels += found.labels
+        ids += found.ids
     if not geometries:
         raise InputError(
             f"{source} holds no sample to learn from{_because(notes)}; add points or polygons with a class name."
         )
-    samples = Samples(source, target, tuple(geometries), tuple(labels), tuple(_sentences(notes)))
-    check_classes(samples)
+    samples = Samples(source, target, tuple(geometries), tuple(labels), tuple(_sentences(notes)), tuple(ids))
+    check_classes(samples, classes)
     return samples
 
 
-def check_classes(samples: Samples) -> None:
+def check_classes(samples: Samples, fewest: int = 2) -> None:
     """Refuse what cannot become a map.
 
     Raises:
-        InputError: for fewer than two classes or more than a byte can hold.
+        InputError: for fewer classes than needed or more than a byte can hold.
     """
     names = samples.names
-    if len(names) == 1:
+    if len(names) < fewest:
         raise InputError(
             f"All {len(samples)} samples in {samples.path} are of the class {names[0]!r}; add a second class."
         )
@@ -113,6 +125,7 @@ class _Layer:
     crs: CRS
     geometries: list[BaseGeometry]
     labels: list[str]
+    ids: list[str]
 
 
 def _layers(path: Path, class_field: str, layer: str | None) -> list[str]:
@@ -153,11 +166,12 @@ def _read_layer(path: Path, layer: str, class_field: str, notes: Counter[str]) -
     kept = [_areas_or_points(geometry, layer, path) for geometry in geometries[present]]
     names = [class_name(value) for value in values[class_field][present]]
     _refuse_blank(names, numbers[present], layer, path, class_field)
-    return _Layer(_layer_crs(meta["crs"], layer, path), kept, names)
+    ids = [f"{layer}:{number}" for number in numbers[present]]
+    return _Layer(_layer_crs(meta["crs"], layer, path), kept, names, ids)
 
 
 def _areas_or_points(geometry: BaseGeometry, layer: str, path: Path) -> BaseGeometry:
-    if geometry.geom_type in _POINTS | _POLYGONS:
+    if geometry.geom_type in POINTS | POLYGONS:
         return geometry
     raise InputError(
         f"The layer {layer!r} of {path} holds a {geometry.geom_type}; samples are points or polygons, "
@@ -198,6 +212,20 @@ def _layer_crs(text: str | None, layer: str, path: Path) -> CRS:
 
 
 def _reproject(geometries: list[BaseGeometry], source: CRS, target: CRS, notes: Counter[str]) -> list[BaseGeometry]:
+    result = []
+    for geometry in geometries:
+        there, mended = in_crs(geometry, source, target)
+        notes["repaired because their outline crossed itself"] += mended
+        result.append(there)
+    return result
+
+
+def in_crs(geometry: BaseGeometry, source: CRS, target: CRS) -> tuple[BaseGeometry, bool]:
+    """Return points or polygons in another CRS, and whether an outline had to be repaired because it crossed itself.
+
+    What cannot be projected there gets infinite coordinates.
+    """
+
     def moved(points: NDArray[np.float64]) -> NDArray[np.float64]:
         try:
             return np.stack(transform(source, target, points[:, 0], points[:, 1]), axis=1)
@@ -205,19 +233,15 @@ def _reproject(geometries: list[BaseGeometry], source: CRS, target: CRS, notes: 
             # Outside the validity of the target projection: certainly outside the scene, where it is counted.
             return np.full_like(points, np.inf)
 
-    result = []
-    for geometry in geometries:
-        there = geometry if source == target else shapely.transform(geometry, moved)
-        if there.geom_type in _POLYGONS and not there.is_valid and np.isfinite(there.bounds).all():
-            there = _repaired(there)
-            notes["repaired because their outline crossed itself"] += 1
-        result.append(there)
-    return result
+    there = geometry if source == target else shapely.transform(geometry, moved)
+    if there.geom_type in POLYGONS and not there.is_valid and np.isfinite(there.bounds).all():
+        return _repaired(there), True
+    return there, False
 
 
 def _repaired(polygon: BaseGeometry) -> BaseGeometry:
     valid = shapely.make_valid(polygon)
-    areas = [part for part in shapely.get_parts(valid) if part.geom_type in _POLYGONS]
+    areas = [part for part in shapely.get_parts(valid) if part.geom_type in POLYGONS]
     # An outline without area (all corners on a line) still says where: its middle becomes a point.
     return shapely.union_all(areas) if areas else shapely.point_on_surface(valid)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The job that measures encoders on this machine."""
+"""The job that measures encoders and the live map on this machine."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ class BenchParams(Strict):
     pairs: int = 5
     sizes: list[float] = Field(default_factory=lambda: [1.0, 4.0, 16.0, 121.0], min_length=1)
     random_weights: bool = False
+    features: PathText | None = None
+    clicks: int = 100
 
 
 class BenchJob(JobBody):
@@ -52,5 +54,7 @@ class BenchJob(JobBody):
             pairs=p.pairs,
             sizes=p.sizes,
             random_weights=p.random_weights,
+            features=p.features,
+            clicks=p.clicks,
             progress=progress,
         )

@@ -7,14 +7,15 @@ A new kind of job is one class here and its name in `JobRequest`. The backend fu
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
 from ssl4eo.encoders.cards import DEFAULT_ENCODER
 from ssl4eo.encoders.modes import STANDARD
 from ssl4eo.service.bench import BenchJob
-from ssl4eo.service.bodies import JobBody, PathText, Strict
+from ssl4eo.service.bodies import FourIntegers, FourNumbers, JobBody, PathText, Strict, four
+from ssl4eo.service.maps import AssessJob, AssessSampleJob, ClassifyJob, SuggestJob
 from ssl4eo.service.weights import WeightsDownloadJob, WeightsImportJob, WeightsRecogniseJob, WeightsVerifyJob
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["ClassifyJob", "EncodeJob", "HarmoniseJob", "InspectRequest", "JobRequest"]
 
 BandIndex = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,4}$")]
-FourIntegers = Annotated[list[int], Field(min_length=4, max_length=4)]
-FourNumbers = Annotated[list[float], Field(min_length=4, max_length=4)]
-Colour = Annotated[str, Field(pattern=r"^#[0-9A-Fa-f]{6}$")]
 
 
 def _components(value: object) -> object:
@@ -37,13 +35,6 @@ def _components(value: object) -> object:
 
 
 Components = Annotated[int | Literal["full"], BeforeValidator(_components)]
-
-_Number = TypeVar("_Number", int, float)
-
-
-def _four(values: list[_Number] | None) -> tuple[_Number, _Number, _Number, _Number] | None:
-    # JSON has lists only, and strict validation takes no list for a tuple.
-    return None if values is None else (values[0], values[1], values[2], values[3])
 
 
 class _OverruleParams(Strict):
@@ -112,18 +103,6 @@ class HarmoniseParams(_SceneParams):
     out: PathText
 
 
-class ClassifyParams(Strict):
-    """What `classify` needs."""
-
-    features: PathText
-    samples: PathText
-    out: PathText
-    class_field: str = "class"
-    head: str = "auto"
-    colors: dict[str, Colour] | None = None
-    report: PathText | None = None
-
-
 class EncodeJob(JobBody):
     """A scene becomes a feature set."""
 
@@ -146,8 +125,8 @@ class EncodeJob(JobBody):
             reuse=p.reuse,
             device=p.device,
             precision=p.precision,
-            window=_four(p.window),
-            bbox=_four(p.bbox),
+            window=four(p.window),
+            bbox=four(p.bbox),
             progress=progress,
             **p.overrules(),
         )
@@ -167,33 +146,13 @@ class HarmoniseJob(JobBody):
         return harmonise(p.scene, p.out, progress=progress, **p.overrules())
 
 
-class ClassifyJob(JobBody):
-    """A feature set and samples become a class map."""
-
-    kind: Literal["classify"]
-    params: ClassifyParams
-
-    def run(self, progress: Progress) -> dict[str, Any]:
-        """Classify the feature set and return what `ssl4eo classify --json` prints."""
-        from ssl4eo.labels import classify
-
-        p = self.params
-        return classify(
-            p.features,
-            p.samples,
-            p.out,
-            class_field=p.class_field,
-            head=p.head,
-            colors=p.colors,
-            report=p.report,
-            progress=progress,
-        )
-
-
 JobRequest = Annotated[
     EncodeJob
     | HarmoniseJob
     | ClassifyJob
+    | AssessJob
+    | AssessSampleJob
+    | SuggestJob
     | BenchJob
     | WeightsDownloadJob
     | WeightsImportJob

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The routes: health, models, inspect, weights, and jobs with progress and cancel."""
+"""The routes: health, models, inspect, weights, live sessions, and jobs with progress and cancel."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from fastapi.responses import StreamingResponse
 from ssl4eo import __version__
 from ssl4eo.jobs import Job, JobQueue
 from ssl4eo.service.kinds import InspectRequest, JobRequest
+from ssl4eo.service.sessions import make_sessions_router
 from ssl4eo.service.weights import make_weights_router
 
 __all__ = ["PROTOCOL", "make_router"]
@@ -29,6 +30,7 @@ def make_router(queue: JobQueue) -> APIRouter:
     """
     router = APIRouter()
     router.include_router(make_weights_router())
+    router.include_router(make_sessions_router())
 
     @router.get("/health")
     def health() -> dict[str, Any]:
