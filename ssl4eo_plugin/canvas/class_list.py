@@ -7,8 +7,11 @@ keeps it, and a copy goes into the GeoPackage as the layers' default style.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from qgis.core import (
     QgsCategorizedSymbolRenderer,
+    QgsFeatureRenderer,
     QgsRendererCategory,
     QgsVectorLayer,
 )
@@ -19,12 +22,22 @@ from ssl4eo_plugin.canvas.errors import CanvasError
 from ssl4eo_plugin.canvas.samples_file import AREAS, CLASS_FIELD, POINTS
 from ssl4eo_plugin.canvas.symbols import area_symbol, class_color, next_color, paint, point_symbol
 
-__all__ = ["ClassList"]
+__all__ = ["ClassList", "ClassState"]
 
-# The map is 8-bit with 0 for no data.
-_MOST_CLASSES = 255
+# The map is 8-bit; 0 is no data there and 255 "none of these".
+_MOST_CLASSES = 254
+# The names of the classes that the live map does not draw, kept with the points layer.
+_HIDDEN = "ssl4eo/hidden_classes"
 
 translate = QCoreApplication.translate
+
+
+@dataclass
+class ClassState:
+    """The class list at one time, for undo: the renderers of both layers, symbols and all, and the hidden classes."""
+
+    renderers: tuple[QgsFeatureRenderer, ...]
+    hidden: list[str]
 
 
 class ClassList:
@@ -63,14 +76,15 @@ class ClassList:
 
     def rename(self, old: str, new: str) -> None:
         """Give a class another name, one from `free_name`; its samples are renamed by the caller."""
+        hidden = [new if name == old else name for name in self.hidden()]
         for layer in self._layers:
             renderer = layer.renderer().clone()
             index = renderer.categoryIndexForValue(old)
             renderer.updateCategoryValue(index, new)
             renderer.updateCategoryLabel(index, new)
             _apply(layer, renderer)
+        self._set_hidden(hidden)
         self._save()
-        return new
 
     def recolor(self, name: str, color: QColor) -> None:
         """Give a class another colour."""
@@ -80,10 +94,37 @@ class ClassList:
         """Take a class off the list; its samples are removed by the caller."""
         self._write({other: color for other, color in self.colors().items() if other != name})
 
+    def reorder(self, names: list[str]) -> None:
+        """Put the classes into the order of `names`; those that it lacks stay at the end."""
+        colors = self.colors()
+        known = [name for name in names if name in colors]
+        self._write({name: colors[name] for name in [*known, *(name for name in colors if name not in known)]})
+
+    def hidden(self) -> list[str]:
+        """Return the classes that the live map does not draw."""
+        names = self._leader.customProperty(_HIDDEN) or []
+        return [name for name in self.colors() if name in names]
+
+    def hide(self, name: str, hide: bool = True) -> None:
+        """Let the live map draw a class or not."""
+        names = [other for other in self.hidden() if other != name]
+        self._set_hidden([*names, name] if hide else names)
+
+    def state(self) -> ClassState:
+        """Return the list as it is, for `restore`."""
+        return ClassState(tuple(layer.renderer().clone() for layer in self._layers), self.hidden())
+
+    def restore(self, state: ClassState) -> None:
+        """Make the list what it was."""
+        for layer, renderer in zip(self._layers, state.renderers):
+            _apply(layer, renderer.clone())
+        self._set_hidden(state.hidden)
+        self._save()
+
     def include(self, names: list[str]) -> None:
         """Add the classes that samples have and the list lacks, such as those from QGIS's own editing tools."""
         colors = self.colors()
-        missing = [name for name in names if name not in colors]
+        missing = [name for name in dict.fromkeys(names) if name and name not in colors]
         for name in missing:
             colors[name] = next_color(list(colors.values()))
         if missing:
@@ -124,6 +165,9 @@ class ClassList:
                 _apply(layer, QgsCategorizedSymbolRenderer(CLASS_FIELD, categories))
         if save:
             self._save()
+
+    def _set_hidden(self, names: list[str]) -> None:
+        self._leader.setCustomProperty(_HIDDEN, names)
 
     def _save(self) -> None:
         """Keep the style in the GeoPackage, so that the colours are there without the project too."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The plugin's layers in the project: one group, samples above the map above the features."""
+"""The plugin's layers in the project: one group, samples above the maps above the features."""
 
 from __future__ import annotations
 
@@ -16,19 +16,35 @@ from ssl4eo_plugin.canvas.styles import style_composite, style_map
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from qgis.core import QgsLayerTreeGroup
+    from qgis.core import QgsLayerTreeGroup, QgsLayerTreeLayer
     from qgis.PyQt.QtGui import QColor
 
     from ssl4eo_plugin.canvas.feature_folder import FeatureFolder
 
-__all__ = ["FEATURES", "MAP", "SAMPLES", "add_features", "add_samples", "find_layers", "remove_raster", "show_map"]
+__all__ = [
+    "CERTAINTY",
+    "FEATURES",
+    "LIVE",
+    "MAP",
+    "POLYGONS",
+    "SAMPLES",
+    "add_beside",
+    "add_features",
+    "add_live",
+    "add_samples",
+    "find_layers",
+    "remove_raster",
+    "show_map",
+]
 
 # Kinds, from top to bottom of the group.
-SAMPLES, MAP, FEATURES = "samples", "map", "features"
-_ORDER = (SAMPLES, MAP, FEATURES)
+SAMPLES, LIVE, POLYGONS, MAP, CERTAINTY, FEATURES = "samples", "live", "polygons", "map", "certainty", "features"
+_ORDER = (SAMPLES, LIVE, POLYGONS, MAP, CERTAINTY, FEATURES)
 _KIND = "ssl4eo/kind"
 # The feature set that a map was made of, by its folder's name.
 _SET = "ssl4eo/feature_set"
+# A feature set that was hidden when the live map came.
+_MADE_WAY = "ssl4eo/made_way"
 
 _GROUP = "SSL4EO"
 
@@ -64,6 +80,24 @@ def add_samples(project: QgsProject, layers: list[QgsMapLayer]) -> None:
     for layer in reversed(layers):
         if layer.id() not in project.mapLayers():
             _add(project, layer, SAMPLES, "")
+
+
+def add_live(project: QgsProject, layer: QgsRasterLayer, feature_set: str) -> None:
+    """Show the live map beneath the samples and above the map that was made last.
+
+    Feature sets are hidden once, so that what shows through is the image; who shows them again keeps them.
+    """
+    _add(project, layer, LIVE, feature_set)
+    for features in find_layers(project, FEATURES):
+        node = project.layerTreeRoot().findLayer(features.id())
+        if node is not None and not features.customProperty(_MADE_WAY):
+            features.setCustomProperty(_MADE_WAY, True)
+            node.setItemVisibilityChecked(False)
+
+
+def add_beside(project: QgsProject, layer: QgsMapLayer, kind: str, feature_set: str) -> QgsLayerTreeLayer:
+    """Show what comes beside a map, its polygons or how sure it is, in its place in the group."""
+    return _add(project, layer, kind, feature_set)
 
 
 def show_map(
@@ -104,7 +138,7 @@ def _open(path: Path, title: str) -> QgsRasterLayer:
     return layer
 
 
-def _add(project: QgsProject, layer: QgsMapLayer, kind: str, feature_set: str) -> None:
+def _add(project: QgsProject, layer: QgsMapLayer, kind: str, feature_set: str) -> QgsLayerTreeLayer:
     layer.setCustomProperty(_KIND, kind)
     layer.setCustomProperty(_SET, feature_set)
     project.addMapLayer(layer, False)
@@ -121,6 +155,7 @@ def _add(project: QgsProject, layer: QgsMapLayer, kind: str, feature_set: str) -
         # A view cannot open a group that is empty yet, so it is told again.
         group.setExpanded(False)
         group.setExpanded(True)
+    return node
 
 
 def _group(project: QgsProject) -> QgsLayerTreeGroup:

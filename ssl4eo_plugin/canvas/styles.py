@@ -10,13 +10,16 @@ from qgis.core import (
     QgsMultiBandColorRenderer,
     QgsPalettedRasterRenderer,
     QgsRasterLayer,
+    QgsSingleBandGrayRenderer,
 )
 from qgis.PyQt.QtGui import QColor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["recolor_map", "style_composite", "style_image", "style_map"]
+    from qgis.core import QgsRasterRenderer
+
+__all__ = ["recolor_map", "style_certainty", "style_composite", "style_image", "style_map"]
 
 # A composite leaves out the darkest and brightest 2 % of each band, as QGIS's own cumulative cut does by default.
 _CUT = (0.02, 0.98)
@@ -70,6 +73,20 @@ def style_map(layer: QgsRasterLayer, names: Mapping[int, str], colors: Mapping[s
     _apply(layer, QgsPalettedRasterRenderer(layer.dataProvider(), _CLASS_BAND, classes))
 
 
+def style_certainty(layer: QgsRasterLayer) -> None:
+    """Draw a map of percentages from dark, none, to bright, all."""
+    provider = layer.dataProvider()
+    renderer = QgsSingleBandGrayRenderer(provider, _CLASS_BAND)
+    enhancement = QgsContrastEnhancement(provider.dataType(_CLASS_BAND))
+    enhancement.setContrastEnhancementAlgorithm(
+        QgsContrastEnhancement.ContrastEnhancementAlgorithm.StretchToMinimumMaximum
+    )
+    enhancement.setMinimumValue(0)
+    enhancement.setMaximumValue(100)
+    renderer.setContrastEnhancement(enhancement)
+    _apply(layer, renderer)
+
+
 def recolor_map(layer: QgsRasterLayer, colors: Mapping[str, QColor]) -> None:
     """Give the entries of a class map the colours of the classes of the same name."""
     renderer = layer.renderer()
@@ -86,7 +103,7 @@ def recolor_map(layer: QgsRasterLayer, colors: Mapping[str, QColor]) -> None:
         _apply(layer, QgsPalettedRasterRenderer(layer.dataProvider(), _CLASS_BAND, entries))
 
 
-def _apply(layer: QgsRasterLayer, renderer: QgsMultiBandColorRenderer | QgsPalettedRasterRenderer) -> None:
+def _apply(layer: QgsRasterLayer, renderer: QgsRasterRenderer) -> None:
     if layer.renderer() is not None:
         renderer.setOpacity(layer.renderer().opacity())
     layer.setRenderer(renderer)

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 from qgis.PyQt.QtCore import QCoreApplication
 
+from ssl4eo_plugin.engine.connection import Connection
 from ssl4eo_plugin.engine.errors import BackendUnreachable, EngineError
 
 __all__ = ["BackendUnreachable", "Client", "EngineError"]
@@ -36,7 +35,7 @@ class Client:
             )
         self.url = url
         self._host, self._port = parts.hostname, parts.port
-        self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+        self._token = token
 
     def health(self) -> dict[str, Any]:
         """Return `{"status", "version", "protocol"}`."""
@@ -73,49 +72,13 @@ class Client:
         """Ask a job to stop; it ends at its next report."""
         return self._ask("DELETE", f"/jobs/{quote(job_id, safe='')}", timeout=_QUICK)
 
+    def connect(self) -> Connection:
+        """Return a connection that stays open between requests, for one thread."""
+        return Connection(self.url, self._host, self._port, self._token)
+
     def _ask(self, method: str, path: str, body: dict[str, Any] | None = None, *, timeout: float) -> dict[str, Any]:
-        headers = dict(self._headers)
-        content = None
-        if body is not None:
-            content = json.dumps(body).encode("utf-8")
-            headers["Content-Type"] = "application/json"
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=timeout)
+        connection = self.connect()
         try:
-            connection.request(method, path, body=content, headers=headers)
-            answer = connection.getresponse()
-            status, text = answer.status, answer.read()
-        except TimeoutError as error:
-            sentence = translate("Engine", "The backend at {} did not answer within {:.0f} s; try again.")
-            raise BackendUnreachable(sentence.format(self.url, timeout)) from error
-        except (OSError, http.client.HTTPException) as error:
-            sentence = translate("Engine", "The backend at {} cannot be reached ({}); try again to start it anew.")
-            raise BackendUnreachable(sentence.format(self.url, _reason(error))) from error
+            return connection.ask(method, path, body, timeout=timeout)
         finally:
             connection.close()
-        return self._read(status, text)
-
-    def _read(self, status: int, text: bytes) -> dict[str, Any]:
-        try:
-            answer = json.loads(text)
-        except ValueError:
-            answer = None
-        if status == http.client.UNAUTHORIZED:
-            sentence = translate(
-                "Engine",
-                "The backend at {} does not accept the token of this QGIS; restart QGIS to start its own.",
-            )
-            raise EngineError(sentence.format(self.url))
-        if not isinstance(answer, dict):
-            sentence = translate(
-                "Engine",
-                "What answers at {} (HTTP {}) is not the backend; check the backend command in the settings.",
-            )
-            raise EngineError(sentence.format(self.url, status))
-        if status >= http.client.BAD_REQUEST:
-            sentence = translate("Engine", "The backend answered HTTP {} without a reason; try again.")
-            raise EngineError(str(answer.get("error") or sentence.format(status)))
-        return answer
-
-
-def _reason(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__

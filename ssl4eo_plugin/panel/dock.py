@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The panel: a dock with the four steps Imagery, Features, Labels and Map.
+"""The panel: a dock with the steps Imagery, Features, Labels, Map and Assess.
 
 What plugin.py, the demo and the tests may rely on (everything runs on the GUI thread and returns at once;
 results arrive by signal):
@@ -26,12 +26,17 @@ results arrive by signal):
     ``add_class(name=None, color=None) -> str``, ``select_class(name)``, ``current_class()``,
     ``rename_class(old, new)``, ``recolor_class(name, color)``, ``remove_class(name, ask=True)``,
     ``classes() -> dict[str, QColor]``, ``counts() -> dict[str, int]``,
-    ``activate_tool("point" | "polygon" | "delete")``, ``deactivate_tool()``, ``undo()``,
+    ``merge_class(name, into)``, ``reorder_classes(names)``, ``hide_class(name, hide=True)``,
+    ``activate_tool("point" | "polygon" | "brush" | "grow" | "delete" | "pick")``, ``deactivate_tool()``,
+    ``undo()``, ``redo()``, ``guidance`` (``next()``, ``place()``, ``disagreeing()``),
     ``store`` (SamplesStore or None; ``store.path`` is the GeoPackage);
     signals ``changed()``, ``failed(str)``.
 ``dock.map``
     ``set_head("auto" | "lda" | "logistic")``, ``classify()``, ``cancel()``, ``layer()``, ``result`` (dict or
     None), ``save_as(path)``, ``running()``; signals ``classified(dict)``, ``failed(str)``.
+``dock.assess``
+    ``draw(ask=True)``, ``assess()``, ``stepper`` (``begin()``, ``answer(class)``, ``skip()``, ``back()``,
+    ``pause()``), ``result`` (dict or None); signals ``drawn(dict)``, ``assessed(dict)``, ``failed(str)``.
 """
 
 from __future__ import annotations
@@ -45,6 +50,7 @@ from qgis.PyQt import uic
 from qgis.PyQt.QtCore import Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import QFrame, QScrollArea, QWidget
 
+from ssl4eo_plugin.panel.assess import AssessPage
 from ssl4eo_plugin.panel.features import FeaturesPage
 from ssl4eo_plugin.panel.imagery import ImageryPage
 from ssl4eo_plugin.panel.labels import LabelsPage
@@ -60,15 +66,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Ssl4eoDock"]
 
-_STEPS = ("imagery", "features", "labels", "map")
-_IMAGERY, _FEATURES, _LABELS, _MAP = range(4)
+_STEPS = ("imagery", "features", "labels", "map", "assess")
+_IMAGERY, _FEATURES, _LABELS, _MAP, _ASSESS = range(5)
 # Pixels at 96 dpi; the narrowest panel that every page is laid out for.
 _NARROWEST = 352
 _MESSAGE_SECONDS = 10
 
 
 class Ssl4eoDock(QgsDockWidget):
-    """From image to land-cover map in four steps."""
+    """From image to land-cover map, and how right it is, step by step."""
 
     failed = pyqtSignal(str)
 
@@ -91,8 +97,11 @@ class Ssl4eoDock(QgsDockWidget):
         self.features = FeaturesPage(self.state)
         self.labels = LabelsPage(self.state)
         self.map = MapPage(self.state)
-        self._names = [self.tr("Imagery"), self.tr("Features"), self.tr("Labels"), self.tr("Map")]
-        self._pages: list[Page] = [self.imagery, self.features, self.labels, self.map]
+        self.assess = AssessPage(self.state)
+        self._names = [
+            self.tr("Imagery"), self.tr("Features"), self.tr("Labels"), self.tr("Map"), self.tr("Assess")
+        ]  # fmt: skip
+        self._pages: list[Page] = [self.imagery, self.features, self.labels, self.map, self.assess]
         for page in self._pages:
             self._stack.addWidget(_scrolled(page))
             page.failed.connect(lambda sentence, page=page: self._page_failed(page, sentence))
@@ -103,6 +112,9 @@ class Ssl4eoDock(QgsDockWidget):
         self.features.encoded.connect(lambda result: self._tell(self.tr("Encoded: {}").format(result["features"])))
         self.map.classified.connect(lambda result: self._tell(self.tr("Classified: {}").format(result["map"])))
         self.map.classified.connect(self._update)
+        self.map.classified.connect(self.assess.refresh)
+        self.assess.assessed.connect(self._update)
+        self.assess.drawn.connect(self._update)
         for changed in (self.state.sceneChanged, self.state.featuresChanged, self.state.samplesChanged):
             changed.connect(self._update)
         project = self.state.project
@@ -118,7 +130,7 @@ class Ssl4eoDock(QgsDockWidget):
         return _STEPS[self._stack.currentIndex()]
 
     def show_step(self, name: str) -> bool:
-        """Show a step: `imagery`, `features`, `labels` or `map`; False when it makes no sense yet."""
+        """Show a step: `imagery`, `features`, `labels`, `map` or `assess`; False when it makes no sense yet."""
         index = _STEPS.index(name)
         if not self._steps.enabled(index):
             return False
@@ -136,6 +148,7 @@ class Ssl4eoDock(QgsDockWidget):
         project.layersRemoved.disconnect(self._update)
         self.features.dispose()
         self.labels.dispose()
+        self.assess.dispose()
         self.state.shutdown()
 
     def showEvent(self, event: QShowEvent) -> None:
@@ -149,6 +162,7 @@ class Ssl4eoDock(QgsDockWidget):
         super().hideEvent(event)
         if self.isHidden() and not self._ended:
             self.labels.deactivate_tool()
+            self.assess.leave()
             self.features.set_shown(False)
 
     def _enter(self, index: int) -> None:
@@ -163,6 +177,8 @@ class Ssl4eoDock(QgsDockWidget):
         self.features.set_shown(index == _FEATURES and self.isVisible())
         if index in (_IMAGERY, _FEATURES):
             self.labels.deactivate_tool()
+        if index != _ASSESS:
+            self.assess.leave()
         self._update()
 
     def _update(self, *_: object) -> None:
@@ -175,6 +191,7 @@ class Ssl4eoDock(QgsDockWidget):
             (ready or features is not None, features is not None, self.tr("Encode the image")),
             (features is not None, labelled, self.tr("Label places")),
             (features is not None and (labelled or mapped), mapped, self.tr("Classify")),
+            (mapped, self.assess.result is not None, self.tr("Say how right the map is")),
         )
         for index, (enabled, done, tip) in enumerate(states):
             self._steps.set_state(index, enabled=enabled, done=done, tip=tip)
@@ -183,8 +200,8 @@ class Ssl4eoDock(QgsDockWidget):
             self._go(next(index for index in range(current, -1, -1) if states[index][0]))
             return
         self._back.setVisible(current > 0)
-        self._next.setVisible(current < _MAP)
-        if current < _MAP:
+        self._next.setVisible(current < _ASSESS)
+        if current < _ASSESS:
             self._next.setText(self.tr("Next: {}").format(self._names[current + 1]))
             self._next.setEnabled(states[current + 1][0])
 
@@ -193,6 +210,7 @@ class Ssl4eoDock(QgsDockWidget):
             page.note.say("")
         self.state.restore()
         self.map.project_read()
+        self.assess.refresh()
         if self.state.features is not None:
             self._go(_MAP if self.map.layer() is not None else _LABELS)
         if self.isVisible():

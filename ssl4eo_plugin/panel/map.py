@@ -15,7 +15,10 @@ from qgis.PyQt.QtWidgets import QFileDialog, QListWidgetItem
 
 from ssl4eo_plugin.canvas import layers
 from ssl4eo_plugin.canvas.errors import CanvasError
+from ssl4eo_plugin.canvas.map_layers import show_beside
 from ssl4eo_plugin.canvas.styles import recolor_map
+from ssl4eo_plugin.panel.map_files import MapFiles, copy_map
+from ssl4eo_plugin.panel.map_options import CLASSIFIER_SUFFIX, MapOptions
 from ssl4eo_plugin.panel.page import Page
 
 if TYPE_CHECKING:
@@ -40,26 +43,18 @@ class MapPage(Page):
     def __init__(self, state: PanelState, parent: QWidget | None = None) -> None:
         """Show the form, with the map that the project has of the feature set in use."""
         super().__init__(state, Path(__file__).with_suffix(".ui"), parent)
-        self._superseded: list[Path] = []
-        self._saved_maps: set[Path] = set()
-        for text, head in (
-            (self.tr("Automatic"), "auto"),
-            (self.tr("Linear discriminant (LDA)"), "lda"),
-            (self.tr("Logistic regression"), "logistic"),
-        ):
-            self.headBox.addItem(text, head)
-        self.headBox.setToolTip(
-            self.tr("LDA asks for the fewest samples, logistic regression for more; Automatic chooses.")
-        )
+        self._files = MapFiles(state.project, self)
+        self.map_options = MapOptions(self, state.choices)
+        self.map_options.changed.connect(self._show)
         self.job.set_action(self.tr("Classify"), QgsApplication.getThemeIcon("/mActionStart.svg"))
         self.job.started.connect(self.classify)
         self.opacityBox.opacityChanged.connect(self._set_opacity)
         self.saveButton.setIcon(QgsApplication.getThemeIcon("/mActionFileSaveAs.svg"))
         self.saveButton.clicked.connect(self._choose_file)
+        self.saveClassifierButton.clicked.connect(self._choose_classifier_file)
         state.samplesChanged.connect(self._samples_changed)
         state.featuresChanged.connect(self._show)
         state.project.layersRemoved.connect(self._show)
-        state.project.projectSaved.connect(self._project_saved)
         self._show()
 
     @property
@@ -75,8 +70,8 @@ class MapPage(Page):
         return found[0] if found else None
 
     def set_head(self, head: str) -> None:
-        """Choose the classifier: `auto`, `lda` or `logistic`."""
-        self.headBox.setCurrentIndex(self.headBox.findData(head))
+        """Choose the classifier: `auto`, `lda`, `logistic`, `knn` or `forest`."""
+        self.state.choices.choose(head=head)
 
     def running(self) -> bool:
         """Return whether a classification runs."""
@@ -90,6 +85,8 @@ class MapPage(Page):
         """Return what is missing before a map can be made, "" when nothing is."""
         if self.state.features is None:
             return self.tr("Encode an image first.")
+        if self.map_options.saved():
+            return ""
         labelled = sum(count > 0 for count in self._counts().values())
         if labelled == 0:
             return self.tr("Label a few places of at least two classes first.")
@@ -105,12 +102,11 @@ class MapPage(Page):
             self.fail(self.missing())
             return
         features, store = self.state.features, self.state.store
+        colors = store.classes() if store is not None else {}
         params = {
             "features": str(features.path),
-            "samples": str(store.path),
-            "out": str(_new_file(features)),
-            "head": self.headBox.currentData(),
-            "colors": {name: color.name() for name, color in store.classes().items()},
+            "colors": {name: color.name() for name, color in colors.items()},
+            **self.map_options.params(_new_file(features), store.path if store is not None else None),
         }
         self.note.say("")
         session = self.state.session
@@ -132,10 +128,7 @@ class MapPage(Page):
         source, target = Path(layer.source()), Path(path)
         try:
             # Raises SameFileError, an OSError, when the map is to be saved as itself.
-            shutil.copyfile(source, target)
-            beside = source.with_name(f"{source.name}.aux.xml")
-            if beside.exists():
-                shutil.copyfile(beside, target.with_name(f"{target.name}.aux.xml"))
+            copy_map(source, target)
         except OSError as error:
             sentence = self.tr("The map cannot be saved as “{}” ({}); choose another place.")
             self.fail(sentence.format(target, error.strerror or error))
@@ -152,32 +145,25 @@ class MapPage(Page):
         except CanvasError as error:
             self.fail(str(error))
             return
+        # Taken before the layer says it of the new one.
+        last = json.loads(layer.customProperty(_RESULT, "null"))
         layer.setCustomProperty(_RESULT, json.dumps(result))
         self.note.say("\n".join(result.get("warnings", [])), "warning")
-        if before is not None:
-            self._retire(before)
+        retired = [before] if before is not None else []
+        try:
+            for kind, path in ((layers.POLYGONS, _polygons(result)), (layers.CERTAINTY, result.get("confidence"))):
+                retired += show_beside(self.state.project, kind, Path(path) if path else None, features.name)
+        except CanvasError as error:
+            self.fail(str(error))
+        if last is not None and last.get("classifier") and before is not None:
+            retired.append(Path(last["classifier"]))
+        self._files.retire(retired)
         self._show()
         self.classified.emit(result)
 
-    def _retire(self, path: Path) -> None:
-        """Delete a map that was replaced, unless the project on disk still shows it."""
-        if path in self._saved_maps:
-            self._superseded.append(path)
-        else:
-            layers.remove_raster(path)
-
-    def _project_saved(self) -> None:
-        shown = {Path(layer.source()) for layer in layers.find_layers(self.state.project, layers.MAP)}
-        for path in self._superseded:
-            if path not in shown:
-                layers.remove_raster(path)
-        self._superseded = []
-        self._saved_maps = shown
-
     def project_read(self) -> None:
         """Note which maps the project on disk shows."""
-        self._superseded = []
-        self._saved_maps = {Path(layer.source()) for layer in layers.find_layers(self.state.project, layers.MAP)}
+        self._files.project_read()
         self._show()
 
     def _samples_changed(self) -> None:
@@ -196,6 +182,8 @@ class MapPage(Page):
         words = [self.tr("Samples: {}.").format(", ".join(f"{name} {n}" for name, n in counts.items() if n))]
         if missing:
             words = [missing]
+        elif self.map_options.saved():
+            words = [self.tr("The saved classifier makes the map; the samples are not used.")]
         elif unlabelled := [name for name, count in counts.items() if not count]:
             words.append(self.tr("Without samples, so not in the map: {}.").format(", ".join(unlabelled)))
         self.samplesFacts.setText(" ".join(words))
@@ -205,6 +193,7 @@ class MapPage(Page):
             return
         self.title.setText(f"<b>{layer.name()}</b>")
         self.facts.setText(self._facts(result))
+        self.saveClassifierButton.setVisible(self._classifier() is not None)
         self._show_legend(layer)
         self.opacityBox.blockSignals(True)
         self.opacityBox.setOpacity(layer.opacity())
@@ -223,7 +212,17 @@ class MapPage(Page):
                 "not the accuracy of the map."
             )
             words += " " + sentence.format(indication)
+        areas = result.get("areas_ha")
+        if areas:
+            listed = ", ".join(f"{name} {_hectares(area)}" for name, area in areas.items())
+            words += " " + self.tr("Mapped: {}.").format(listed)
         return words
+
+    def _classifier(self) -> Path | None:
+        """Return the file of what the samples of the map taught, None when there is none."""
+        result = self.result
+        path = Path((result or {}).get("classifier") or "")
+        return path if path.is_file() else None
 
     def _show_legend(self, layer: QgsRasterLayer) -> None:
         self.legend.clear()
@@ -255,9 +254,37 @@ class MapPage(Page):
         if path:
             self.save_as(path if path.lower().endswith((".tif", ".tiff")) else f"{path}.tif")
 
+    def save_classifier(self, path: str | Path) -> bool:
+        """Copy what the samples of the map taught to a file; False, and `failed`, when it cannot be written."""
+        try:
+            shutil.copyfile(self._classifier(), path)
+        except OSError as error:
+            sentence = self.tr("The classifier cannot be saved as “{}” ({}); choose another place.")
+            self.fail(sentence.format(path, error.strerror or error))
+            return False
+        self.note.say(self.tr("Saved {}; Options can apply it to another image.").format(Path(path).name))
+        return True
+
+    def _choose_classifier_file(self) -> None:
+        start = self.state.home() / f"{self.state.features.name}{CLASSIFIER_SUFFIX}"
+        path, _kind = QFileDialog.getSaveFileName(
+            self, self.tr("Save the classifier as"), str(start), self.tr("Classifiers") + f" (*{CLASSIFIER_SUFFIX})"
+        )
+        if path:
+            self.save_classifier(path if path.lower().endswith(CLASSIFIER_SUFFIX) else f"{path}{CLASSIFIER_SUFFIX}")
+
 
 def _new_file(features: FeatureFolder) -> Path:
     number = 1
     while (path := features.path.with_name(f"{features.name}-landcover-{number}.tif")).exists():
         number += 1
     return path
+
+
+def _polygons(result: dict[str, Any]) -> str | None:
+    return (result.get("polygons") or {}).get("path")
+
+
+def _hectares(area: float) -> str:
+    # Three digits are all that a map of 10 m pixels can say.
+    return f"{float(f'{area:.3g}'):,g} ha"

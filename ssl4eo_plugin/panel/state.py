@@ -15,7 +15,9 @@ from ssl4eo_plugin.canvas import layers
 from ssl4eo_plugin.canvas.errors import CanvasError
 from ssl4eo_plugin.canvas.feature_folder import ITEM, FeatureFolder
 from ssl4eo_plugin.canvas.samples_store import SamplesStore
+from ssl4eo_plugin.panel.choices import MapChoices
 from ssl4eo_plugin.panel.encoder_library import EncoderLibrary
+from ssl4eo_plugin.panel.live import LiveMap
 from ssl4eo_plugin.panel.runner import Runner
 
 if TYPE_CHECKING:
@@ -75,6 +77,13 @@ class PanelState(QObject):
         self.store: SamplesStore | None = None
         # Another object after another project was opened: what was begun before does not belong in it.
         self.session = object()
+        self.choices = MapChoices(self.project, self)
+        self.live_map = LiveMap(self, backend)
+
+    @property
+    def live(self) -> LiveMap | None:
+        """The live map while it is on, else None."""
+        return self.live_map if self.live_map.on else None
 
     def set_scene(self, scene: SceneState | None) -> None:
         """Take an image into use."""
@@ -97,7 +106,8 @@ class PanelState(QObject):
 
     def own_rasters(self) -> list[QgsMapLayer]:
         """Return the feature sets and maps among the project's layers, which are no images to encode."""
-        return [layer for kind in (layers.FEATURES, layers.MAP) for layer in layers.find_layers(self.project, kind)]
+        kinds = (layers.FEATURES, layers.MAP, layers.CERTAINTY, layers.LIVE)
+        return [layer for kind in kinds for layer in layers.find_layers(self.project, kind)]
 
     def feature_sets(self) -> list[FeatureFolder]:
         """Return the feature sets that the project remembers and those beside it, those in use first."""
@@ -143,6 +153,7 @@ class PanelState(QObject):
         self._close_store()
         self.session = object()
         self.features = None
+        self.choices.restore()
         folder, samples = self._recall(_FEATURES), self._recall(_SAMPLES)
         try:
             if folder is not None:
@@ -170,6 +181,7 @@ class PanelState(QObject):
 
     def shutdown(self) -> None:
         """Cancel what runs and let go of the layers."""
+        self.live_map.dispose()
         self.runner.shutdown()
         self._close_store()
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from osgeo import ogr
 from qgis.core import QgsCoordinateReferenceSystem, QgsPointXY, QgsRectangle
-from qgis.PyQt.QtCore import QPoint, Qt
+from qgis.PyQt.QtCore import QEvent, QPoint, QPointF, Qt
+from qgis.PyQt.QtGui import QMouseEvent
 from qgis.PyQt.QtTest import QTest
 from qgis.PyQt.QtWidgets import QApplication
 
@@ -47,12 +48,25 @@ def double_click(canvas, x: float, y: float) -> None:
     QTest.mouseDClick(canvas.viewport(), LEFT, NONE, pixel)
 
 
+def move(canvas, x: float, y: float, buttons=Qt.MouseButton.NoButton) -> None:
+    """Move the mouse to a point; unlike QTest, which moves the pointer of the screen, the canvas is told at once."""
+    pixel = pixel_of(canvas, x, y)
+    there = QPointF(canvas.viewport().mapToGlobal(pixel))
+    event = QMouseEvent(QEvent.Type.MouseMove, QPointF(pixel), there, Qt.MouseButton.NoButton, buttons, NONE)
+    QApplication.sendEvent(canvas.viewport(), event)
+
+
 def drag(canvas, start: tuple[float, float], stop: tuple[float, float]) -> None:
     """Drag with the left button from one point to another."""
-    first, last = pixel_of(canvas, *start), pixel_of(canvas, *stop)
-    QTest.mousePress(canvas.viewport(), LEFT, NONE, first)
-    QTest.mouseMove(canvas.viewport(), last)
-    QTest.mouseRelease(canvas.viewport(), LEFT, NONE, last)
+    stroke(canvas, start, stop)
+
+
+def stroke(canvas, *places: tuple[float, float]) -> None:
+    """Drag with the left button from place to place."""
+    QTest.mousePress(canvas.viewport(), LEFT, NONE, pixel_of(canvas, *places[0]))
+    for place in places[1:]:
+        move(canvas, *place, LEFT)
+    QTest.mouseRelease(canvas.viewport(), LEFT, NONE, pixel_of(canvas, *places[-1]))
 
 
 def press(canvas, key, modifiers=NONE) -> None:

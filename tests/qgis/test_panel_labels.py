@@ -45,7 +45,7 @@ def test_clicks_become_points_of_the_chosen_class_on_disk(page, dock):
     x, y = map(float, stored[0]["wkt"].strip("POINT ()").split())
     assert (x, y) == pytest.approx((first.x(), first.y()), abs=1e-6)
     assert page.counts() == {"forest": 1, "water": 1}
-    assert (rows(page, 1), rows(page, 2), rows(page, 3)) == (["forest", "water"], ["1", "1"], ["1", "2"])
+    assert (rows(page, 1), rows(page, 2), rows(page, 4)) == (["forest", "water"], ["1", "1"], ["1", "2"])
 
 
 def test_the_samples_lie_beside_the_feature_set_or_the_project(page, encoded, dock, tmp_path):
