@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from qgis.core import QgsProcessingProvider
 
 from ssl4eo_plugin.paths import plugin_icon, resource
+from ssl4eo_plugin.processing.assess import AssessAlgorithm, AssessSampleAlgorithm, SuggestAlgorithm
 from ssl4eo_plugin.processing.bench import BenchAlgorithm
 from ssl4eo_plugin.processing.classify import ClassifyAlgorithm
 from ssl4eo_plugin.processing.encode import EncodeAlgorithm
@@ -60,6 +61,9 @@ class Ssl4eoProvider(QgsProcessingProvider):
             HarmoniseAlgorithm,
             EncodeAlgorithm,
             ClassifyAlgorithm,
+            SuggestAlgorithm,
+            AssessSampleAlgorithm,
+            AssessAlgorithm,
             BenchAlgorithm,
         ):
             self.addAlgorithm(algorithm(self.backend))

@@ -67,6 +67,8 @@ def provider():
 def test_without_a_window_it_offers_the_algorithms_only(plugin):
     assert provider() is plugin.provider
     assert [algorithm.id() for algorithm in provider().algorithms()] == [
+        "ssl4eo:assess",
+        "ssl4eo:assesssample",
         "ssl4eo:bench",
         "ssl4eo:classify",
         "ssl4eo:downloadweights",
@@ -74,6 +76,7 @@ def test_without_a_window_it_offers_the_algorithms_only(plugin):
         "ssl4eo:harmonise",
         "ssl4eo:importweights",
         "ssl4eo:inspect",
+        "ssl4eo:suggest",
     ]
     assert plugin.dock is None
     assert not plugin.backend.alive
