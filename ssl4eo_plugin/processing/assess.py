@@ -34,6 +34,10 @@ class AssessSampleAlgorithm(BackendAlgorithm):
         """Return the name in the toolbox."""
         return self.tr("Draw points to assess a map")
 
+    def shortDescription(self) -> str:
+        """Return one line for a tooltip."""
+        return self.tr("Draws random points in each class of a map, to be answered without seeing it.")
+
     def shortHelpString(self) -> str:
         """Return the help beside the dialog."""
         return self.tr(
@@ -82,6 +86,10 @@ class AssessAlgorithm(BackendAlgorithm):
     def displayName(self) -> str:
         """Return the name in the toolbox."""
         return self.tr("Assess a map")
+
+    def shortDescription(self) -> str:
+        """Return one line for a tooltip."""
+        return self.tr("Estimates the accuracy and areas of a map, with confidence intervals, from answered points.")
 
     def shortHelpString(self) -> str:
         """Return the help beside the dialog."""
@@ -135,6 +143,10 @@ class SuggestAlgorithm(BackendAlgorithm):
     def displayName(self) -> str:
         """Return the name in the toolbox."""
         return self.tr("Suggest where to sample next")
+
+    def shortDescription(self) -> str:
+        """Return one line for a tooltip."""
+        return self.tr("Ranks the places of a feature set where a sample helps most.")
 
     def shortHelpString(self) -> str:
         """Return the help beside the dialog."""
