@@ -69,7 +69,7 @@ __all__ = ["Ssl4eoDock"]
 _STEPS = ("imagery", "features", "labels", "map", "assess")
 _IMAGERY, _FEATURES, _LABELS, _MAP, _ASSESS = range(5)
 # Pixels at 96 dpi; the narrowest panel that every page is laid out for.
-_NARROWEST = 352
+_NARROWEST = 424
 _MESSAGE_SECONDS = 10
 
 
