@@ -47,7 +47,11 @@ class FileWatch(QObject):
 
     def gone(self) -> bool:
         """Return whether there is no file any more."""
-        return not self._path.exists()
+        try:
+            # A map that is being drawn opens the file by its name, and SQLite then makes an empty one.
+            return self._path.stat().st_size == 0
+        except OSError:
+            return True
 
     def replaced(self) -> bool:
         """Return whether another file lies in its place; what is written to the old one would be lost."""
@@ -55,15 +59,19 @@ class FileWatch(QObject):
 
     def raise_if_locked(self) -> None:
         """Raise CanvasError when another program has the file locked against writing."""
-        with contextlib.closing(sqlite3.connect(self._path, timeout=_PATIENCE, isolation_level=None)) as connection:
-            try:
+        # Opened to write, but never made.
+        name = f"{self._path.as_uri()}?mode=rw"
+        try:
+            with contextlib.closing(
+                sqlite3.connect(name, uri=True, timeout=_PATIENCE, isolation_level=None)
+            ) as connection:
                 connection.execute("BEGIN IMMEDIATE")
                 connection.execute("ROLLBACK")
-            except sqlite3.Error as error:
-                sentence = self.tr(
-                    "The samples file “{}” cannot be written now ({}); close it in the program that uses it."
-                )
-                raise CanvasError(sentence.format(self._path, error)) from error
+        except sqlite3.Error as error:
+            sentence = self.tr(
+                "The samples file “{}” cannot be written now ({}); close it in the program that uses it."
+            )
+            raise CanvasError(sentence.format(self._path, error)) from error
 
     def drop_log(self) -> None:
         """Delete the write-ahead log of a file that is gone: SQLite would play it into the one that takes its place."""

@@ -110,6 +110,14 @@ def test_a_deleted_file_is_written_again_and_no_label_is_lost(store, notice):
     assert store.points.featureCount() == 1
 
 
+def test_an_empty_file_in_its_place_counts_as_deleted(store):
+    store.path.unlink()
+    store.path.touch()
+    store.add(point(X, Y + 50), UTM, "water")
+    assert "was deleted by another program" in store.heard[0]
+    assert len(on_disk(store.path, "samples")) == 3
+
+
 def test_a_folder_that_is_gone_is_a_sentence(store, tmp_path):
     (tmp_path / "moved").mkdir()
     home = store.path.parent
