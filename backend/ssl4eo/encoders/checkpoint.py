@@ -142,6 +142,7 @@ def _check_archive(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
+    # NotImplementedError is what zipfile raises for an archive of a version that it does not know.
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise InputError(f"{path} is not a whole checkpoint file; copy or download it again.") from error
     if any(_SCRIPT_ENTRY.search(entry.filename) for entry in entries):
