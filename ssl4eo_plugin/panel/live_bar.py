@@ -92,9 +92,7 @@ class LiveBar(QWidget):
     def _said(self, answer: dict[str, Any]) -> str:
         if not answer["ready"]:
             return str(answer["message"])
-        store = self._state.store
-        labelled = sum(count > 0 for count in store.counts().values()) if store is not None else 0
-        words = [self.tr("{} samples, {} classes: {}").format(answer["samples"], labelled, answer["reason"])]
+        words = [str(answer["reason"])]
         score = (answer.get("indication") or {}).get("balanced_accuracy")
         if score is not None:
             # Clicks are no probability sample, so this is not an accuracy.
