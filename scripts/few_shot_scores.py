@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from measure_heads import SHOTS, draws
-from ssl4eo.labels.heads import Moments, fit_lda
-from ssl4eo.labels.selection import fit_head
+from ssl4eo.labels.heads.linear import Moments, fit_lda
+from ssl4eo.labels.heads.selection import fit_head
 from ssl4eo.labels.training import LevelScaling, Training
 
 if TYPE_CHECKING:

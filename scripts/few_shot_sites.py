@@ -16,7 +16,7 @@ from ssl4eo.bands import S2_BANDS
 from ssl4eo.features.projection import Projection, fit_projection
 from ssl4eo.features.sampling import interpolate_points
 from ssl4eo.features.spectral import MARGIN, STRIDE, pixel_level, surroundings_level
-from ssl4eo.labels.reference import border_distance
+from ssl4eo.labels.fewshot.reference import border_distance
 from ssl4eo.scenes import open_scene
 from ssl4eo.scenes.info import plan_bands
 from torch.nn import functional

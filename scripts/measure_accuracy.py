@@ -17,7 +17,7 @@ from typing import Any
 from measure_heads import SOURCES, Source
 from ssl4eo.features import encode
 from ssl4eo.files import atomic_file
-from ssl4eo.labels.fewshot import SHOTS, evaluate_fewshot
+from ssl4eo.labels.fewshot.evaluate import SHOTS, evaluate_fewshot
 
 _METRICS = {
     "balanced_accuracy": "Balanced accuracy",

@@ -21,15 +21,15 @@ import shapely
 from rasterio.warp import transform_geom
 from ssl4eo.bands import S2_BANDS
 from ssl4eo.features import FeatureSet, encode
-from ssl4eo.labels.heads import RIDGE, Moments, fit_lda, to_levels
-from ssl4eo.labels.selection import fit_head
+from ssl4eo.labels.heads.linear import RIDGE, Moments, fit_lda, to_levels
+from ssl4eo.labels.heads.selection import fit_head
 from ssl4eo.labels.training import Training, level_scalings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
-    from ssl4eo.labels.heads import LinearHead
+    from ssl4eo.labels.heads.linear import LinearHead
     from ssl4eo.labels.training import LevelScaling
 
 SHOTS = (2, 5, 10)

@@ -18,8 +18,8 @@ import numpy as np
 from measure_heads import SOURCES, Pool, draws, read_pool, training_of
 from scipy import linalg
 from ssl4eo.features import FeatureSet
-from ssl4eo.labels.heads import RIDGE, Moments, fit_lda
-from ssl4eo.labels.selection import fit_head
+from ssl4eo.labels.heads.linear import RIDGE, Moments, fit_lda
+from ssl4eo.labels.heads.selection import fit_head
 from ssl4eo.labels.training import LevelScaling
 
 if TYPE_CHECKING:

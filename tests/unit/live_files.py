@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import rasterio
 from label_files import UTM, cover, pixel_point, write_features
-from ssl4eo.labels.heads import LinearHead
+from ssl4eo.labels.heads.linear import LinearHead
 from ssl4eo.labels.live import Sample, Session, Wish
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from ssl4eo.cli import main
 from ssl4eo.errors import InputError
 from ssl4eo.features import FeatureSet
 from ssl4eo.grid import Grid
-from ssl4eo.labels.fewshot import _draw, _read_pool, evaluate_fewshot
-from ssl4eo.labels.reference import border_distance, read_reference
+from ssl4eo.labels.fewshot.evaluate import _draw, _read_pool, evaluate_fewshot
+from ssl4eo.labels.fewshot.reference import border_distance, read_reference
 
 SIDE = 128
 GRID = Grid(CRS.from_user_input(UTM), ORIGIN, SIDE, SIDE)

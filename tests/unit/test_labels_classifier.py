@@ -17,11 +17,11 @@ from ssl4eo.features import FeatureSet
 from ssl4eo.features.item import PROJECTION_FILE
 from ssl4eo.features.store import ITEM
 from ssl4eo.grid import Window
-from ssl4eo.labels.classifier import Classifier, load_classifier, save_classifier
-from ssl4eo.labels.nonlinear import fit_nonlinear, window_probabilities
-from ssl4eo.labels.predict import predict_window
+from ssl4eo.labels.heads.classifier import Classifier, load_classifier, save_classifier
+from ssl4eo.labels.heads.nonlinear import fit_nonlinear, window_probabilities
+from ssl4eo.labels.heads.selection import Fitted, fit_head
+from ssl4eo.labels.mapping.predict import predict_window
 from ssl4eo.labels.samples import read_samples
-from ssl4eo.labels.selection import Fitted, fit_head
 from ssl4eo.labels.training import LevelScaling, Training, level_scalings, training_pixels
 
 SIDE = 96

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from ssl4eo.errors import InputError
-from ssl4eo.labels.dual import Folds, Products
-from ssl4eo.labels.heads import Moments, fit_lda, shrinkage_of
-from ssl4eo.labels.leaveout import Questions, spatial_groups, split_groups
-from ssl4eo.labels.selection import fit_head
+from ssl4eo.labels.heads.dual import Folds, Products
+from ssl4eo.labels.heads.leaveout import Questions, spatial_groups, split_groups
+from ssl4eo.labels.heads.linear import Moments, fit_lda, shrinkage_of
+from ssl4eo.labels.heads.selection import fit_head
 from ssl4eo.labels.training import LevelScaling, Training
 
 _SIZES = (6, 40)

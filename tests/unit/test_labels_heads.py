@@ -9,8 +9,8 @@ from scipy.special import log_softmax
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 from ssl4eo.errors import InputError
-from ssl4eo.labels.heads import Moments, fit_lda, fit_logistic, to_levels
-from ssl4eo.labels.selection import SCALES, fit_head
+from ssl4eo.labels.heads.linear import Moments, fit_lda, fit_logistic, to_levels
+from ssl4eo.labels.heads.selection import SCALES, fit_head
 from ssl4eo.labels.training import LevelScaling, Training
 
 

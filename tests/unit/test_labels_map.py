@@ -24,8 +24,8 @@ from ssl4eo.features import FeatureSet
 from ssl4eo.features.sampling import interpolate_grid
 from ssl4eo.grid import Window
 from ssl4eo.labels import classify
-from ssl4eo.labels.heads import LinearHead
-from ssl4eo.labels.predict import predict_window
+from ssl4eo.labels.heads.linear import LinearHead
+from ssl4eo.labels.mapping.predict import predict_window
 
 if TYPE_CHECKING:
     from pathlib import Path

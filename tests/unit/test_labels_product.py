@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from pydantic import TypeAdapter
 from ssl4eo.cli import main
 from ssl4eo.jobs import no_progress
-from ssl4eo.labels.accuracy import estimate
+from ssl4eo.labels.assessment.accuracy import estimate
 from ssl4eo.scenes.simulation import simulate
 from ssl4eo.service.kinds import JobRequest
 

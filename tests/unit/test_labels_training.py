@@ -12,7 +12,7 @@ from label_files import UTM, cover, pixel_box, pixel_point, write_features
 from rasterio.crs import CRS
 from ssl4eo.errors import InputError
 from ssl4eo.features import FeatureSet
-from ssl4eo.labels.leaveout import spatial_groups
+from ssl4eo.labels.heads.leaveout import spatial_groups
 from ssl4eo.labels.samples import Samples
 from ssl4eo.labels.training import level_scalings, training_pixels
 

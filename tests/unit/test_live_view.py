@@ -16,7 +16,7 @@ from scene_files import ORIGIN
 from ssl4eo.features import FeatureSet
 from ssl4eo.grid import Window
 from ssl4eo.labels.live import Sample, Session, StaleView, ViewError
-from ssl4eo.labels.predict import predict_window
+from ssl4eo.labels.mapping.predict import predict_window
 
 SIDE = 16
 DEEP = {4: 5, 8: 4, 16: 6}

@@ -66,8 +66,8 @@ def measure_live(features: str | PathLike[str] | None, folder: Path, clicks: int
 
 def _row(features: str | PathLike[str], clicks: int, progress: Progress) -> dict[str, Any]:
     # scikit-learn takes a second to import.
+    from ssl4eo.labels.heads.selection import fit_head
     from ssl4eo.labels.live import Session
-    from ssl4eo.labels.selection import fit_head
 
     started = time.perf_counter()
     session = Session.open(features)
@@ -125,7 +125,7 @@ def _samples(session: Session, window: tuple[int, int, int, int]) -> tuple[list[
     from sklearn.cluster import MiniBatchKMeans
 
     from ssl4eo.grid import Window
-    from ssl4eo.labels.lattice import read_lattice
+    from ssl4eo.labels.heads.lattice import read_lattice
     from ssl4eo.labels.live import Sample, Wish
 
     features, rng = session.features, np.random.default_rng(0)

@@ -23,7 +23,7 @@ __all__ = ["assess_command", "assess_sample_command", "suggest_command"]
 @json_option
 def suggest_command(features: str, samples: str | None, as_json: bool, **options: Any) -> None:
     """Say where a sample helps most, given SAMPLES or none yet."""
-    from ssl4eo.labels.places import suggest_places
+    from ssl4eo.labels.guidance.places import suggest_places
 
     with terminal_progress(as_json=as_json) as progress, quiet_stdout():
         result = suggest_places(features, samples, progress=progress, **options)
@@ -48,7 +48,7 @@ def suggest_command(features: str, samples: str | None, as_json: bool, **options
 @json_option
 def assess_sample_command(map_path: str, out: str, as_json: bool, **options: Any) -> None:
     """Draw points at random in each class of MAP, to be answered without seeing it; OUT is a GeoPackage."""
-    from ssl4eo.labels.drawing import draw_assessment
+    from ssl4eo.labels.assessment.drawing import draw_assessment
 
     with terminal_progress(as_json=as_json) as progress, quiet_stdout():
         result = draw_assessment(map_path, out, progress=progress, **options)
@@ -69,7 +69,7 @@ def assess_sample_command(map_path: str, out: str, as_json: bool, **options: Any
 @json_option
 def assess_command(map_path: str, samples: str, as_json: bool, **options: Any) -> None:
     """Estimate accuracy and areas of MAP, with 95 % confidence intervals, from answered points of a random sample."""
-    from ssl4eo.labels.assess import assess
+    from ssl4eo.labels.assessment.assess import assess
 
     with terminal_progress(as_json=as_json) as progress, quiet_stdout():
         result = assess(map_path, samples, progress=progress, **options)

@@ -88,7 +88,7 @@ def fewshot(
 
     Blocks of the scene are split in halves at random, again and again: one half gives the samples, the other is asked.
     """
-    from ssl4eo.labels.fewshot import evaluate_fewshot
+    from ssl4eo.labels.fewshot.evaluate import evaluate_fewshot
 
     with terminal_progress(as_json=as_json) as progress, quiet_stdout():
         result = evaluate_fewshot(

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ssl4eo.labels.product import classify
+from ssl4eo.labels.mapping.product import classify
 from ssl4eo.labels.samples import Samples, read_samples
 
 __all__ = ["Samples", "classify", "read_samples"]

@@ -68,7 +68,7 @@ class AssessSampleJob(JobBody):
 
     def run(self, progress: Progress) -> dict[str, Any]:
         """Draw the points and return what `ssl4eo assess-sample --json` prints."""
-        from ssl4eo.labels.drawing import draw_assessment
+        from ssl4eo.labels.assessment.drawing import draw_assessment
 
         p = self.params
         return draw_assessment(
@@ -96,7 +96,7 @@ class AssessJob(JobBody):
 
     def run(self, progress: Progress) -> dict[str, Any]:
         """Assess the map and return what `ssl4eo assess --json` prints."""
-        from ssl4eo.labels.assess import assess
+        from ssl4eo.labels.assessment.assess import assess
 
         p = self.params
         return assess(p.map, p.samples, class_field=p.class_field, report=p.report, csv=p.csv, progress=progress)
@@ -121,7 +121,7 @@ class SuggestJob(JobBody):
 
     def run(self, progress: Progress) -> dict[str, Any]:
         """Look for places and return what `ssl4eo suggest --json` prints."""
-        from ssl4eo.labels.places import suggest_places
+        from ssl4eo.labels.guidance.places import suggest_places
 
         p = self.params
         return suggest_places(

@@ -12,6 +12,7 @@ cores: 30 ms with numpy. The same steps in torch took 100 ms and more, most of i
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -43,15 +44,15 @@ _CELLS, _ROWS = 8192, 64
 
 
 @dataclass(frozen=True)
-class Term:
+class Term(ABC):
     """What one level adds to each of F maps; nothing where it has no value."""
 
     level: Level
     patch: Patch
 
+    @abstractmethod
     def of(self, cells: NDArray[np.float32], out: NDArray[np.float32]) -> None:
         """Set `out` (F, N) to what N cells with these bytes (C, N) add."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ssl4eo.errors import InputError
-from ssl4eo.labels.flags import flags
+from ssl4eo.labels.guidance.flags import flags
+from ssl4eo.labels.heads.selection import HEADS, fit_head
 from ssl4eo.labels.live.places import assemble
 from ssl4eo.labels.samples import MAX_CLASSES, class_name
-from ssl4eo.labels.selection import HEADS, fit_head
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ssl4eo.features.store import FeatureSet
+    from ssl4eo.labels.heads.selection import Fitted
     from ssl4eo.labels.live.places import Place, Sample
-    from ssl4eo.labels.selection import Fitted
     from ssl4eo.labels.training import LevelScaling, Training
 
 __all__ = ["Learnt", "Wish", "learn"]

@@ -13,7 +13,7 @@ from ssl4eo.labels.live.threads import scratch
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ssl4eo.labels.novelty import Novelty
+    from ssl4eo.labels.heads.novelty import Novelty
 
 __all__ = ["NODATA", "NONE_OF_THESE", "ClassPainter", "LikenessPainter"]
 

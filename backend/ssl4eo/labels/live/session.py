@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from ssl4eo.errors import InputError
 from ssl4eo.features.store import ITEM, FeatureSet
-from ssl4eo.labels.grow import grow
+from ssl4eo.labels.guidance.grow import grow
+from ssl4eo.labels.guidance.suggest import suggest
 from ssl4eo.labels.live.asked import Asked, ViewError
 from ssl4eo.labels.live.learnt import Learnt, Wish, learn
 from ssl4eo.labels.live.packed import Packed
 from ssl4eo.labels.live.places import Places
 from ssl4eo.labels.live.views import Planes, Views
-from ssl4eo.labels.suggest import suggest
 from ssl4eo.labels.training import level_scalings
 
 if TYPE_CHECKING:
@@ -201,7 +201,9 @@ class Session:
         return self._views.probe(x, y, self._ready(self._learnt))
 
     def suggestions(self, count: int = 5, bbox: tuple[float, float, float, float] | None = None) -> dict[str, Any]:
-        """Return where the next sample helps most, in a box of the scene's CRS or in all of it; see `labels.suggest`.
+        """Return where the next sample helps most, in a box of the scene's CRS or in all of it.
+
+        See `labels.guidance.suggest`.
 
         Raises:
             InputError: for a box outside the scene, or a count that cannot be.

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ssl4eo.labels.lattice import read_lattice
+from ssl4eo.labels.heads.lattice import read_lattice
+from ssl4eo.labels.heads.novelty import Novelty, scene_directions
 from ssl4eo.labels.live.asked import Lattice, ViewError, lattice_of
 from ssl4eo.labels.live.draw import Likeness, Linear, sweep
 from ssl4eo.labels.live.memory import Memory
 from ssl4eo.labels.live.paint import ClassPainter, LikenessPainter
 from ssl4eo.labels.live.patches import Patch, read_patch
-from ssl4eo.labels.novelty import Novelty, scene_directions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ssl4eo.features.store import FeatureSet
+    from ssl4eo.labels.heads.novelty import Directions
     from ssl4eo.labels.live.asked import Asked
     from ssl4eo.labels.live.learnt import Learnt
     from ssl4eo.labels.live.packed import Packed
-    from ssl4eo.labels.novelty import Directions
     from ssl4eo.labels.training import LevelScaling
 
 __all__ = ["Planes", "Views"]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ssl4eo.features.store import FeatureSet, Level
-    from ssl4eo.labels.heads import LinearHead
+    from ssl4eo.labels.heads.linear import LinearHead
     from ssl4eo.labels.training import LevelScaling
 
 __all__ = ["Patch", "grow"]
@@ -84,7 +84,7 @@ def grow(
     rows, cols = np.ogrid[: window.height, : window.width]
     allowed = valid & (np.hypot(rows - at[0], cols - at[1]) <= radius)
     if head is not None:
-        from ssl4eo.labels.predict import predict_window
+        from ssl4eo.labels.mapping.predict import predict_window
 
         codes = predict_window(features, head, window)
         allowed &= codes == codes[at]

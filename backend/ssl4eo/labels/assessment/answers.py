@@ -16,7 +16,7 @@ from rasterio.warp import transform
 from shapely.errors import ShapelyError
 
 from ssl4eo.errors import InputError
-from ssl4eo.labels.drawing import STRATA
+from ssl4eo.labels.assessment.drawing import STRATA
 from ssl4eo.labels.samples import class_name
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ssl4eo.labels.mapclasses import MapClasses
+    from ssl4eo.labels.assessment.mapclasses import MapClasses
 
 __all__ = ["Answers", "read_answers", "require_same_map"]
 

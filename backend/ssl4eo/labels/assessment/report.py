@@ -16,7 +16,7 @@ from rasterio.io import MemoryFile
 
 from ssl4eo import __version__
 from ssl4eo.files import atomic_file
-from ssl4eo.labels.classmap import NODATA, PROVENANCE
+from ssl4eo.labels.mapping.classmap import NODATA, PROVENANCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -13,8 +13,8 @@ from xml.etree import ElementTree as ET
 import numpy as np
 
 from ssl4eo.files import atomic_file
-from ssl4eo.labels.areas import pixel_areas
-from ssl4eo.labels.bytemap import ByteWriter, byte_map, require_tif
+from ssl4eo.labels.mapping.areas import pixel_areas
+from ssl4eo.labels.mapping.bytemap import ByteWriter, byte_map, require_tif
 from ssl4eo.labels.palette import rgb
 
 if TYPE_CHECKING:

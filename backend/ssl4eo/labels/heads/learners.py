@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ssl4eo.labels.dual import Folds, Products
-from ssl4eo.labels.heads import RIDGE, Moments, Weights, fit_lda, fit_logistic, shrinkage_of
-from ssl4eo.labels.leaveout import split_groups
+from ssl4eo.labels.heads.dual import Folds, Products
+from ssl4eo.labels.heads.leaveout import split_groups
+from ssl4eo.labels.heads.linear import RIDGE, Moments, Weights, fit_lda, fit_logistic, shrinkage_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ssl4eo.labels.leaveout import Questions
+    from ssl4eo.labels.heads.leaveout import Questions
     from ssl4eo.labels.training import Training
 
 __all__ = ["Learner", "Logistic", "discriminant", "level_scales"]

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.linalg import blas, lapack
 
-from ssl4eo.labels.heads import NEVER, RIDGE, Shrinkage, Weights, shrinkage
+from ssl4eo.labels.heads.linear import NEVER, RIDGE, Shrinkage, Weights, shrinkage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

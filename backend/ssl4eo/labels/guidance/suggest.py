@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from ssl4eo.errors import InputError
 from ssl4eo.grid import Window
-from ssl4eo.labels.lattice import Lattice, read_lattice
+from ssl4eo.labels.heads.lattice import Lattice, read_lattice
 from ssl4eo.labels.training import level_scalings
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ssl4eo.features.store import FeatureSet
-    from ssl4eo.labels.heads import LinearHead
+    from ssl4eo.labels.heads.linear import LinearHead
     from ssl4eo.labels.training import LevelScaling, Training
 
 __all__ = ["suggest"]

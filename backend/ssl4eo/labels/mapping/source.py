@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ssl4eo.jobs import part
-from ssl4eo.labels.classifier import Classifier, load_classifier
-from ssl4eo.labels.classmap import NODATA
-from ssl4eo.labels.lattice import read_lattice
-from ssl4eo.labels.nonlinear import NONLINEAR, NonlinearHead, fit_nonlinear
-from ssl4eo.labels.novelty import Novelty, scene_directions
+from ssl4eo.labels.heads.classifier import Classifier, load_classifier
+from ssl4eo.labels.heads.lattice import read_lattice
+from ssl4eo.labels.heads.nonlinear import NONLINEAR, NonlinearHead, fit_nonlinear
+from ssl4eo.labels.heads.novelty import Novelty, scene_directions
+from ssl4eo.labels.heads.selection import fit_head
+from ssl4eo.labels.mapping.classmap import NODATA
 from ssl4eo.labels.palette import class_colors
 from ssl4eo.labels.samples import read_samples
-from ssl4eo.labels.selection import fit_head
 from ssl4eo.labels.training import level_scalings, training_pixels
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from ssl4eo.features.store import FeatureSet
     from ssl4eo.jobs import Progress
-    from ssl4eo.labels.heads import LinearHead
+    from ssl4eo.labels.heads.linear import LinearHead
     from ssl4eo.labels.training import LevelScaling, Training
 
 __all__ = ["Learnt", "from_classifier", "from_samples"]

@@ -21,8 +21,8 @@ import numpy as np
 from ssl4eo.errors import InputError
 from ssl4eo.features.store import FeatureSet
 from ssl4eo.jobs import Progress, no_progress
-from ssl4eo.labels.reference import border_distance, read_reference
-from ssl4eo.labels.rivals import BASE, RIVALS, Task
+from ssl4eo.labels.fewshot.reference import border_distance, read_reference
+from ssl4eo.labels.fewshot.rivals import BASE, RIVALS, Task
 from ssl4eo.labels.training import level_scalings
 
 if TYPE_CHECKING:

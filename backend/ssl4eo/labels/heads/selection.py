@@ -12,9 +12,9 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from ssl4eo.errors import InputError
 from ssl4eo.jobs import Progress, no_progress
-from ssl4eo.labels.heads import LinearHead, to_levels
-from ssl4eo.labels.learners import Learner, Logistic, discriminant, level_scales
-from ssl4eo.labels.leaveout import Questions, spatial_groups
+from ssl4eo.labels.heads.learners import Learner, Logistic, discriminant, level_scales
+from ssl4eo.labels.heads.leaveout import Questions, spatial_groups
+from ssl4eo.labels.heads.linear import LinearHead, to_levels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

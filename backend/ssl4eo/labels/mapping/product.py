@@ -16,16 +16,16 @@ from ssl4eo.errors import InputError
 from ssl4eo.features.store import FeatureSet
 from ssl4eo.files import atomic_file
 from ssl4eo.jobs import Progress, no_progress, part
-from ssl4eo.labels.areas import HECTARE
-from ssl4eo.labels.bytemap import confidence_map
-from ssl4eo.labels.classifier import save_classifier
-from ssl4eo.labels.classmap import ClassMapWriter, class_map, legend
-from ssl4eo.labels.nonlinear import NONLINEAR
+from ssl4eo.labels.heads.classifier import save_classifier
+from ssl4eo.labels.heads.nonlinear import NONLINEAR
+from ssl4eo.labels.heads.selection import BALANCES, HEADS
+from ssl4eo.labels.mapping.areas import HECTARE
+from ssl4eo.labels.mapping.bytemap import confidence_map
+from ssl4eo.labels.mapping.classmap import ClassMapWriter, class_map, legend
+from ssl4eo.labels.mapping.predict import predict
+from ssl4eo.labels.mapping.source import Learnt, from_classifier, from_samples
+from ssl4eo.labels.mapping.vectorise import check_options, vectorise
 from ssl4eo.labels.palette import class_colors
-from ssl4eo.labels.predict import predict
-from ssl4eo.labels.selection import BALANCES, HEADS
-from ssl4eo.labels.source import Learnt, from_classifier, from_samples
-from ssl4eo.labels.vectorise import check_options, vectorise
 
 if TYPE_CHECKING:
     import os
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ssl4eo.labels.bytemap import ByteWriter
+    from ssl4eo.labels.mapping.bytemap import ByteWriter
 
 __all__ = ["classify"]
 

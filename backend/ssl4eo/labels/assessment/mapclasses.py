@@ -15,8 +15,8 @@ from rasterio.errors import RasterioIOError
 from ssl4eo.errors import InputError
 from ssl4eo.grid import Grid
 from ssl4eo.jobs import Progress, no_progress
-from ssl4eo.labels.areas import pixel_areas
-from ssl4eo.labels.classmap import CLASS_NAMES
+from ssl4eo.labels.mapping.areas import pixel_areas
+from ssl4eo.labels.mapping.classmap import CLASS_NAMES
 
 if TYPE_CHECKING:
     import os

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ssl4eo.labels.heads import NEVER
+from ssl4eo.labels.heads.linear import NEVER
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -18,7 +18,7 @@ from ssl4eo import __version__
 from ssl4eo.errors import InputError
 from ssl4eo.features.compatible import difference, meaning_of
 from ssl4eo.files import atomic_file
-from ssl4eo.labels.heads import LinearHead
+from ssl4eo.labels.heads.linear import LinearHead
 from ssl4eo.labels.palette import class_colors
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ import numpy as np
 
 from ssl4eo.errors import InputError
 from ssl4eo.jobs import Progress, no_progress, part
-from ssl4eo.labels.accuracy import Z95, estimate
-from ssl4eo.labels.answers import read_answers, require_same_map
-from ssl4eo.labels.areas import HECTARE
-from ssl4eo.labels.mapclasses import MapClasses, read_map
-from ssl4eo.labels.report import write_csv, write_html
+from ssl4eo.labels.assessment.accuracy import Z95, estimate
+from ssl4eo.labels.assessment.answers import read_answers, require_same_map
+from ssl4eo.labels.assessment.mapclasses import MapClasses, read_map
+from ssl4eo.labels.assessment.report import write_csv, write_html
+from ssl4eo.labels.mapping.areas import HECTARE
 
 if TYPE_CHECKING:
     import os
@@ -35,7 +35,7 @@ def assess(
 ) -> dict[str, Any]:
     """Estimate accuracies and areas of a class map from a random sample of it, stratified by its classes.
 
-    Olofsson et al. 2014 (see `labels.accuracy`); intervals are 1.96 standard errors wide on each side.
+    Olofsson et al. 2014 (see `labels.assessment.accuracy`); intervals are 1.96 standard errors wide on each side.
 
     Args:
         map_path: the class map.

@@ -19,7 +19,7 @@ from ssl4eo.features.levelfile import BLOCK
 from ssl4eo.features.memory import held_memory
 from ssl4eo.features.sampling import support
 from ssl4eo.grid import Window
-from ssl4eo.labels.tile import Folded, TilePlan, classify_tile
+from ssl4eo.labels.mapping.tile import Folded, TilePlan, classify_tile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,9 +19,9 @@ import shapely
 from ssl4eo.errors import InputError, OutputError
 from ssl4eo.grid import Window, tiles
 from ssl4eo.jobs import Progress, no_progress
-from ssl4eo.labels.areas import HECTARE, on_ground, pixel_areas
-from ssl4eo.labels.classmap import NODATA
-from ssl4eo.labels.polygon_style import style_table
+from ssl4eo.labels.mapping.areas import HECTARE, on_ground, pixel_areas
+from ssl4eo.labels.mapping.classmap import NODATA
+from ssl4eo.labels.mapping.polygon_style import style_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,7 +58,7 @@ def vectorise(
     Args:
         codes: (H, W), 0 where there is no data.
         grid: their place.
-        entries: name and colour by code (`labels.classmap.legend`).
+        entries: name and colour by code (`labels.mapping.classmap.legend`).
         final: the file to make, as `atomic_file` gives it.
         min_area_ha: hectares below which a patch is given to its neighbour; 0 keeps all.
         simplify: tolerance in pixels, below which corners go; 0 keeps the pixels' outlines.

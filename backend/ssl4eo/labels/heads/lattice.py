@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ssl4eo.features.store import FeatureSet, Level
     from ssl4eo.grid import Window
-    from ssl4eo.labels.heads import LinearHead
+    from ssl4eo.labels.heads.linear import LinearHead
     from ssl4eo.labels.training import LevelScaling
 
 __all__ = ["Lattice", "read_lattice"]

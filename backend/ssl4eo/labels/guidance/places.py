@@ -14,8 +14,8 @@ from ssl4eo.errors import InputError
 from ssl4eo.features.store import FeatureSet
 from ssl4eo.files import atomic_file
 from ssl4eo.jobs import Progress, no_progress, part
-from ssl4eo.labels.source import from_samples
-from ssl4eo.labels.suggest import suggest
+from ssl4eo.labels.guidance.suggest import suggest
+from ssl4eo.labels.mapping.source import from_samples
 
 if TYPE_CHECKING:
     import os

@@ -10,11 +10,11 @@ import numpy as np
 from ssl4eo.errors import InputError
 from ssl4eo.features.sampling import interpolate_grid
 from ssl4eo.grid import Window
-from ssl4eo.labels.bytemap import UNSURE
-from ssl4eo.labels.classmap import NODATA
-from ssl4eo.labels.nonlinear import window_probabilities
-from ssl4eo.labels.strips import classify_strips
-from ssl4eo.labels.tile import plan_tiles
+from ssl4eo.labels.heads.nonlinear import window_probabilities
+from ssl4eo.labels.mapping.bytemap import UNSURE
+from ssl4eo.labels.mapping.classmap import NODATA
+from ssl4eo.labels.mapping.strips import classify_strips
+from ssl4eo.labels.mapping.tile import plan_tiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ssl4eo.features.store import FeatureSet
-    from ssl4eo.labels.heads import LinearHead
-    from ssl4eo.labels.nonlinear import NonlinearHead
-    from ssl4eo.labels.source import Learnt
-    from ssl4eo.labels.strips import Strip
+    from ssl4eo.labels.heads.linear import LinearHead
+    from ssl4eo.labels.heads.nonlinear import NonlinearHead
+    from ssl4eo.labels.mapping.source import Learnt
+    from ssl4eo.labels.mapping.strips import Strip
 
 __all__ = ["predict", "predict_window"]
 

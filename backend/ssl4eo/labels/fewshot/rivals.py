@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from ssl4eo.labels.nonlinear import forest, neighbours
-from ssl4eo.labels.selection import fit_head
+from ssl4eo.labels.heads.nonlinear import forest, neighbours
+from ssl4eo.labels.heads.selection import fit_head
 from ssl4eo.labels.training import LevelScaling, Training
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ import numpy as np
 
 from ssl4eo.features.projection import NODATA
 from ssl4eo.features.sampling import interpolate_grid, neighbours, support
-from ssl4eo.labels.bytemap import UNSURE
-from ssl4eo.labels.classmap import NODATA as NO_CLASS
-from ssl4eo.labels.classmap import NONE
+from ssl4eo.labels.mapping.bytemap import UNSURE
+from ssl4eo.labels.mapping.classmap import NODATA as NO_CLASS
+from ssl4eo.labels.mapping.classmap import NONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from ssl4eo.features.store import FeatureSet, Level
     from ssl4eo.grid import Window
-    from ssl4eo.labels.heads import LinearHead
-    from ssl4eo.labels.novelty import Novelty
+    from ssl4eo.labels.heads.linear import LinearHead
+    from ssl4eo.labels.heads.novelty import Novelty
 
 __all__ = ["Folded", "TilePlan", "classify_tile", "plan_tiles"]
 

@@ -13,8 +13,8 @@ import shapely
 from ssl4eo.errors import InputError
 from ssl4eo.files import atomic_file
 from ssl4eo.jobs import Progress, no_progress, part
-from ssl4eo.labels.accuracy import allocate, sample_size
-from ssl4eo.labels.mapclasses import MapClasses, read_map, strips
+from ssl4eo.labels.assessment.accuracy import allocate, sample_size
+from ssl4eo.labels.assessment.mapclasses import MapClasses, read_map, strips
 
 if TYPE_CHECKING:
     import os
