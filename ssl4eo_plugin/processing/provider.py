@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from qgis.core import QgsProcessingProvider
 
 from ssl4eo_plugin.paths import plugin_icon, resource
-from ssl4eo_plugin.processing.assess import AssessAlgorithm, AssessSampleAlgorithm, SuggestAlgorithm
+from ssl4eo_plugin.processing.assess import AssessAlgorithm, AssessSampleAlgorithm
 from ssl4eo_plugin.processing.bench import BenchAlgorithm
 from ssl4eo_plugin.processing.classify import ClassifyAlgorithm
 from ssl4eo_plugin.processing.encode import EncodeAlgorithm
 from ssl4eo_plugin.processing.harmonise import HarmoniseAlgorithm
 from ssl4eo_plugin.processing.inspect import InspectAlgorithm
+from ssl4eo_plugin.processing.suggest import SuggestAlgorithm
 from ssl4eo_plugin.processing.weights import DownloadWeightsAlgorithm, ImportWeightsAlgorithm
 
 if TYPE_CHECKING:

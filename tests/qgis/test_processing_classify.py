@@ -183,3 +183,23 @@ def test_samples_that_cannot_be_written_are_one_sentence(memory, tmp_path):
     path = tmp_path / "no such folder" / "samples.gpkg"
     with pytest.raises(QgsProcessingException, match=r"samples cannot be written to.*no such folder"):
         write_samples(memory, path, QgsCoordinateTransformContext(), QgsProcessingFeedback())
+
+
+def test_what_comes_beside_the_map_and_the_saved_classifier_again(run, osm, features, expected, tmp_path):
+    beside = {name: str(tmp_path / file) for name, file in (
+        ("CONFIDENCE", "sure.tif"), ("POLYGONS", "map.gpkg"), ("SAVED_CLASSIFIER", "learnt.npz"))}  # fmt: skip
+    result = run(str(osm), MIN_AREA=0.5, **beside)
+    assert {name: result[name] for name in beside} == beside
+    assert 0 < pixels(beside["CONFIDENCE"]).max() <= 100
+    polygons = QgsVectorLayer(f"{beside['POLYGONS']}|layername=classes", "polygons")
+    assert {feature["class"] for feature in polygons.getFeatures()} <= set(json.loads(result["CLASSES"]).values())
+    assert min(feature["area_ha"] for feature in polygons.getFeatures()) >= 0.5
+    again = run(None, CLASSIFIER=beside["SAVED_CLASSIFIER"], OUTPUT=str(tmp_path / "again.tif"))
+    np.testing.assert_array_equal(pixels(again["OUTPUT"]), pixels(expected[0]))
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_samples_or_a_classifier(run, osm, tmp_path, both):
+    given = str(tmp_path / "learnt.npz")
+    with pytest.raises(QgsProcessingException, match="either samples or a saved classifier"):
+        run(str(osm) if both else None, CLASSIFIER=given if both else None)
