@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,16 +22,20 @@ from ssl4eo.features.sampling import interpolate_points, support
 from ssl4eo.grid import Grid, Window
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
     from rasterio.crs import CRS
+    from rasterio.io import DatasetReader
 
 __all__ = ["ITEM", "FeatureSet", "Level"]
 
 ITEM = "item.json"
 # Kinds of levels that a scene makes without an encoder.
 _OF_SCENE = {"pixels", "surroundings"}
-# Points are read in squares of this many cells, so a few points far apart do not pull in the whole level.
-_CHUNK = 1024
+# Points are read in squares of this many cells, so that a few points far apart pull in little of the level: of a scene
+# of 10980 x 10980 pixels 200 points took 3.9 s with squares of 1024, and 1.8 s with these.
+_CHUNK = 256
 
 
 @dataclass(frozen=True)
@@ -71,29 +76,29 @@ class Level:
         """Whether it holds what a scene itself has, not what an encoder makes of it."""
         return self.kind in _OF_SCENE
 
+    def stored(self, window: Window) -> NDArray[np.uint8]:
+        """Return the bytes (C, h, w) of a window in cells, `NODATA` in all components where a cell is missing.
+
+        Raises:
+            InputError: when the file cannot be read.
+        """
+        with self._opened() as dataset:
+            return self._bytes(dataset, window)
+
     def read(self, window: Window) -> NDArray[np.float32]:
         """Return the values (C, h, w) of a window in cells, NaN where a cell is missing.
 
         Raises:
             InputError: when the file cannot be read.
         """
-        inside = self.grid.clip(window)
-        try:
-            with rasterio.open(self.path) as dataset:
-                stored = dataset.read(window=RasterioWindow(inside.col, inside.row, inside.width, inside.height))
-        except RasterioIOError as error:
-            raise InputError(f"{self.path} cannot be read ({error}); encode the scene again.") from error
-        values = stored * self.scale[:, None, None] + self.offset[:, None, None]
-        values[:, stored[0] == NODATA] = np.nan
-        return np.asarray(values, np.float32)
+        return self._values(self.stored(window))
 
     def read_around(
         self, cols: NDArray[np.float64], rows: NDArray[np.float64]
     ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64]]:
         """Return the cells that interpolation at these fractional cell positions needs, and the positions in them."""
-        col, col_stop = support(cols, self.grid.width)
-        row, row_stop = support(rows, self.grid.height)
-        return self.read(Window(col, row, col_stop - col, row_stop - row)), cols - col, rows - row
+        window = self._around(cols, rows)
+        return self.read(window), cols - window.col, rows - window.row
 
     def sample(self, xs: NDArray[np.float64], ys: NDArray[np.float64]) -> NDArray[np.float32]:
         """Return bilinear values (N, C) at coordinates, NaN where missing or outside."""
@@ -103,11 +108,37 @@ class Level:
         if not inside.any():
             return values
         chunk = np.where(inside, (rows // _CHUNK) * (self.grid.width // _CHUNK + 1) + cols // _CHUNK, -1)
-        for number in np.unique(chunk[inside]):
-            chosen = chunk == number
-            cells, local_cols, local_rows = self.read_around(cols[chosen], rows[chosen])
-            values[chosen] = interpolate_points(cells, local_cols, local_rows)
+        # Opened once: squares side by side lie in one block of the file, which is decoded once then.
+        with self._opened() as dataset:
+            for number in np.unique(chunk[inside]):
+                chosen = chunk == number
+                window = self._around(cols[chosen], rows[chosen])
+                cells = self._values(self._bytes(dataset, window))
+                values[chosen] = interpolate_points(cells, cols[chosen] - window.col, rows[chosen] - window.row)
         return values
+
+    @contextmanager
+    def _opened(self) -> Iterator[DatasetReader]:
+        try:
+            with rasterio.open(self.path) as dataset:
+                yield dataset
+        except RasterioIOError as error:
+            raise InputError(f"{self.path} cannot be read ({error}); encode the scene again.") from error
+
+    def _bytes(self, dataset: DatasetReader, window: Window) -> NDArray[np.uint8]:
+        inside = self.grid.clip(window)
+        stored = dataset.read(window=RasterioWindow(inside.col, inside.row, inside.width, inside.height))
+        return np.asarray(stored, np.uint8)
+
+    def _values(self, stored: NDArray[np.uint8]) -> NDArray[np.float32]:
+        values = stored * self.scale[:, None, None] + self.offset[:, None, None]
+        values[:, stored[0] == NODATA] = np.nan
+        return np.asarray(values, np.float32)
+
+    def _around(self, cols: NDArray[np.float64], rows: NDArray[np.float64]) -> Window:
+        col, col_stop = support(cols, self.grid.width)
+        row, row_stop = support(rows, self.grid.height)
+        return Window(col, row, col_stop - col, row_stop - row)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import linalg
 
+from ssl4eo.features.projection import NODATA
 from ssl4eo.features.sampling import interpolate_points
 from ssl4eo.grid import Window
 
@@ -78,15 +79,17 @@ def _varies(mean: NDArray[np.float64], variance: NDArray[np.float64]) -> NDArray
 
 def _moments(level: Level) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return mean and variance (C,) of a level's valid cells, from blocks spread over it."""
-    count, total, square = 0, np.zeros(level.components), np.zeros(level.components)
+    counts = np.zeros((level.components, 256), np.int64)
     for block in _chosen(level):
-        cells = level.read(block).reshape(level.components, -1).astype(np.float64)
-        cells = cells[:, np.isfinite(cells[0])]
-        count += cells.shape[1]
-        total += cells.sum(axis=1)
-        square += (cells**2).sum(axis=1)
-    mean = total / max(count, 1)
-    return mean, np.maximum(square / max(count, 1) - mean**2, 0)
+        stored = level.stored(block).reshape(level.components, -1)
+        known = stored[:, stored[0] != NODATA]
+        for number, cells in enumerate(known):
+            counts[number] += np.bincount(cells, minlength=256)
+    # Bytes are few: counting them is exact, and takes a tenth of the time of adding up values and their squares.
+    values = np.arange(256.0) * level.scale[:, None] + level.offset[:, None]
+    weights = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    mean = (weights * values).sum(axis=1)
+    return mean, (weights * (values - mean[:, None]) ** 2).sum(axis=1)
 
 
 def _chosen(level: Level) -> Iterator[Window]:
