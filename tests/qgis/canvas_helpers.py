@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 from osgeo import ogr
 from qgis.core import QgsCoordinateReferenceSystem, QgsPointXY, QgsRectangle
 from qgis.PyQt.QtCore import QEvent, QPoint, QPointF, Qt
 from qgis.PyQt.QtGui import QMouseEvent
 from qgis.PyQt.QtTest import QTest
 from qgis.PyQt.QtWidgets import QApplication
+
+from ssl4eo_plugin.canvas.sample_tool import SampleTool
 
 UTM = QgsCoordinateReferenceSystem("EPSG:32633")
 LEFT, RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton
@@ -26,6 +30,19 @@ def show(canvas, extent: QgsRectangle, crs: QgsCoordinateReferenceSystem = UTM) 
     canvas.setDestinationCrs(crs)
     canvas.setExtent(extent)
     QApplication.processEvents()
+
+
+@contextmanager
+def heard_tool(canvas, signals):
+    """Give a canvas the sample tool, which keeps in `heard` what it says by these signals."""
+    tool = SampleTool(canvas)
+    tool.heard = []
+    for name in signals:
+        getattr(tool, name).connect(lambda *values, name=name: tool.heard.append((name, *values)))
+    canvas.setMapTool(tool)
+    yield tool
+    canvas.unsetMapTool(tool)
+    tool.dispose()
 
 
 def pixel_of(canvas, x: float, y: float) -> QPoint:

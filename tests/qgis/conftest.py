@@ -13,14 +13,17 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from qgis.core import QgsApplication, QgsProject, QgsSettings
+from qgis.core import QgsApplication, QgsProject, QgsRectangle, QgsSettings
+from qgis.gui import QgsMapCanvas
 
 from ssl4eo_plugin import classFactory
 from ssl4eo_plugin.engine.environment import clean_environment
 from ssl4eo_plugin.engine.process import BackendProcess
 from ssl4eo_plugin.panel.dock import Ssl4eoDock
 from ssl4eo_plugin.processing.provider import Ssl4eoProvider
+from tests.qgis.canvas_helpers import show
 from tests.qgis.helpers import PATCH_BBOX, ROOT, Outcome, is_running
+from tests.qgis.panel_helpers import opened_dock
 from tests.qgis.stand_in import StandIn
 
 
@@ -154,13 +157,18 @@ def panel_backend(backend_command):
 @pytest.fixture
 def dock(qgis_iface, qgis_new_project, panel_backend):
     """The panel in an empty project."""
-    dock = Ssl4eoDock(qgis_iface, panel_backend)
-    dock.show()
-    yield dock
-    dock.shutdown()
-    dock.close()
-    dock.deleteLater()
-    QgsProject.instance().clear()
+    with opened_dock(qgis_iface, panel_backend) as dock:
+        yield dock
+
+
+@pytest.fixture
+def canvas(qgis_app):
+    """A canvas over 6 km, 10 m per pixel."""
+    canvas = QgsMapCanvas()
+    show(canvas, QgsRectangle(330000, 5814000, 336000, 5820000))
+    yield canvas
+    canvas.hide()
+    canvas.deleteLater()
 
 
 @pytest.fixture(scope="session")

@@ -3,13 +3,29 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
+from qgis.core import QgsProject
 from qgis.PyQt.QtCore import QEventLoop, QTimer
 from qgis.PyQt.QtWidgets import QApplication
 
+from ssl4eo_plugin.panel.dock import Ssl4eoDock
 from tests.qgis.helpers import PATCH_BBOX
 
 # A place well inside the encoded patch, and metres per step between places.
 X, Y, STEP = PATCH_BBOX[0] + 400, PATCH_BBOX[1] + 400, 250
+
+
+@contextmanager
+def opened_dock(iface, backend):
+    """Open the panel, and leave an empty project behind."""
+    dock = Ssl4eoDock(iface, backend)
+    dock.show()
+    yield dock
+    dock.shutdown()
+    dock.close()
+    dock.deleteLater()
+    QgsProject.instance().clear()
 
 
 def told(page, start, done: str, limit: float = 120.0):

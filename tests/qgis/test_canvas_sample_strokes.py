@@ -6,15 +6,26 @@ from __future__ import annotations
 import math
 
 import pytest
-from qgis.core import QgsGeometry, QgsPointXY, QgsRectangle
-from qgis.gui import QgsMapCanvas
+from qgis.core import QgsGeometry, QgsPointXY
 from qgis.PyQt.QtCore import QEvent, QPoint, QPointF, Qt
 from qgis.PyQt.QtGui import QKeyEvent, QWheelEvent
 from qgis.PyQt.QtTest import QTest
 from qgis.PyQt.QtWidgets import QApplication
 
-from ssl4eo_plugin.canvas.sample_tool import BRUSH, DELETE, GROW, PICK, POINT, SampleTool
-from tests.qgis.canvas_helpers import LEFT, NONE, RIGHT, SHIFT, click, drag, move, pixel_of, press, show, stroke
+from ssl4eo_plugin.canvas.sample_tool import BRUSH, DELETE, GROW, PICK, POINT
+from tests.qgis.canvas_helpers import (
+    LEFT,
+    NONE,
+    RIGHT,
+    SHIFT,
+    click,
+    drag,
+    heard_tool,
+    move,
+    pixel_of,
+    press,
+    stroke,
+)
 
 ALT, CONTROL = Qt.KeyboardModifier.AltModifier, Qt.KeyboardModifier.ControlModifier
 SIGNALS = (
@@ -24,25 +35,9 @@ SIGNALS = (
 
 
 @pytest.fixture
-def canvas(qgis_app):
-    canvas = QgsMapCanvas()
-    # 10 m per pixel.
-    show(canvas, QgsRectangle(330000, 5814000, 336000, 5820000))
-    yield canvas
-    canvas.hide()
-    canvas.deleteLater()
-
-
-@pytest.fixture
 def tool(canvas):
-    tool = SampleTool(canvas)
-    tool.heard = []
-    for name in SIGNALS:
-        getattr(tool, name).connect(lambda *values, name=name: tool.heard.append((name, *values)))
-    canvas.setMapTool(tool)
-    yield tool
-    canvas.unsetMapTool(tool)
-    tool.dispose()
+    with heard_tool(canvas, SIGNALS) as tool:
+        yield tool
 
 
 def heard(tool, name: str) -> list[tuple]:

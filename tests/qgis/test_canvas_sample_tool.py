@@ -4,34 +4,19 @@
 from __future__ import annotations
 
 import pytest
-from qgis.core import QgsRectangle
-from qgis.gui import QgsMapCanvas
 from qgis.PyQt.QtCore import Qt
 
 from ssl4eo_plugin.canvas.extent_tool import ExtentOutline, ExtentTool
-from ssl4eo_plugin.canvas.sample_tool import DELETE, POINT, POLYGON, SampleTool
-from tests.qgis.canvas_helpers import RIGHT, SHIFT, click, double_click, drag, press, show
-
-
-@pytest.fixture
-def canvas(qgis_app):
-    canvas = QgsMapCanvas()
-    show(canvas, QgsRectangle(330000, 5814000, 336000, 5820000))
-    yield canvas
-    canvas.hide()
-    canvas.deleteLater()
+from ssl4eo_plugin.canvas.sample_tool import DELETE, POINT, POLYGON
+from tests.qgis.canvas_helpers import RIGHT, SHIFT, click, double_click, drag, heard_tool, press
 
 
 @pytest.fixture
 def tool(canvas):
-    tool = SampleTool(canvas)
-    tool.heard = []
-    for name in ("pointPlaced", "areaDrawn", "removeAsked", "classAsked", "undoAsked", "complained"):
-        getattr(tool, name).connect(lambda *values, name=name: tool.heard.append((name, *values)))
-    canvas.setMapTool(tool)
-    yield tool
-    canvas.unsetMapTool(tool)
-    tool.dispose()
+    with heard_tool(
+        canvas, ("pointPlaced", "areaDrawn", "removeAsked", "classAsked", "undoAsked", "complained")
+    ) as tool:
+        yield tool
 
 
 def heard(tool, name: str) -> list[tuple]:

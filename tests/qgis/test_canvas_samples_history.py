@@ -11,24 +11,15 @@ from qgis.PyQt.QtWidgets import QApplication
 
 from ssl4eo_plugin.canvas.samples_store import SamplesStore
 from tests.qgis.canvas_helpers import UTM, on_disk
-from tests.qgis.samples_helpers import point, square
-
-X, Y = 334000, 5816000
+from tests.qgis.samples_helpers import X, Y, labelled_store, point, square
 
 
 @pytest.fixture
 def store(tmp_path, qgis_new_project):
-    store = SamplesStore(tmp_path / "job_samples.gpkg", UTM, QgsProject.instance())
-    QgsProject.instance().addMapLayers([store.points, store.areas])
-    store.add_class("forest", QColor("#1b7837"))
-    store.add_class("water", QColor("#2166ac"))
-    store.add_class("reed", QColor("#aa3377"))
-    store.add(point(X, Y), UTM, "forest")
-    store.add(point(X + 100, Y), UTM, "water")
-    store.add(square(X, Y + 500, 300), UTM, "reed")
-    yield store
-    store.close()
-    QgsProject.instance().clear()
+    with labelled_store(tmp_path) as store:
+        store.add_class("reed", QColor("#aa3377"))
+        store.add(square(X, Y + 500, 300), UTM, "reed")
+        yield store
 
 
 def content(store):

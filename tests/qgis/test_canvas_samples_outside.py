@@ -7,32 +7,21 @@ import sqlite3
 
 import pytest
 from osgeo import ogr
-from qgis.core import QgsPointXY, QgsProject
-from qgis.PyQt.QtGui import QColor
+from qgis.core import QgsPointXY
 
 from ssl4eo_plugin.canvas.errors import CanvasError
 from ssl4eo_plugin.canvas.samples_file import create_samples_file
-from ssl4eo_plugin.canvas.samples_store import SamplesStore
 from tests.qgis.canvas_helpers import UTM, on_disk
 from tests.qgis.panel_helpers import serve_until
-from tests.qgis.samples_helpers import point
-
-X, Y = 334000, 5816000
+from tests.qgis.samples_helpers import X, Y, labelled_store, point
 
 
 @pytest.fixture
 def store(tmp_path, qgis_new_project):
-    store = SamplesStore(tmp_path / "job_samples.gpkg", UTM, QgsProject.instance())
-    QgsProject.instance().addMapLayers([store.points, store.areas])
-    store.add_class("forest", QColor("#1b7837"))
-    store.add_class("water", QColor("#2166ac"))
-    store.add(point(X, Y), UTM, "forest")
-    store.add(point(X + 100, Y), UTM, "water")
-    store.heard = []
-    store.complained.connect(store.heard.append)
-    yield store
-    store.close()
-    QgsProject.instance().clear()
+    with labelled_store(tmp_path) as store:
+        store.heard = []
+        store.complained.connect(store.heard.append)
+        yield store
 
 
 def add_elsewhere(path, name: str) -> None:
