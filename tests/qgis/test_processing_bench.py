@@ -32,6 +32,14 @@ def test_speed_and_ratio_come_out_and_are_told(measured):
     assert f"{BUNDLED_ENCODER} on cpu in {run['precision']}" in feedback.textLog()
 
 
+def test_clicks_on_the_live_map_are_timed(algorithms, features):
+    result = processing.run("ssl4eo:bench", {"WHAT": ["live"], "FEATURES": str(features), "CLICKS": 2})
+    report = json.loads(result["REPORT"])
+    assert report["runs"] == []
+    assert report["live"]["clicks"] == 2
+    assert result["CLICK"] > 0
+
+
 def test_the_backends_sentence_is_shown(algorithms):
     with pytest.raises(QgsProcessingException, match="choose a transformer for the baseline"):
         processing.run("ssl4eo:bench", {"WHAT": ["baseline"]})
