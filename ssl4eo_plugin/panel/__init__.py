@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The dock with its four steps: Imagery, Features, Labels, Map."""
+"""The dock with its five steps: Imagery, Features, Labels, Map, Assess."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the four pages have in common: their form, their note, and how they say what went wrong."""
+"""What the pages have in common: their form, their note, and how they say what went wrong."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def suggest_places(
     out: str | os.PathLike[str] | None = None,
     progress: Progress = no_progress,
 ) -> dict[str, Any]:
-    """Return the places where a sample helps most, best first (see `labels.suggest.suggest`).
+    """Return the places where a sample helps most, best first (see `labels.guidance.suggest`).
 
     Args:
         features: a folder that `encode` wrote.
