@@ -55,7 +55,9 @@ class AssessPage(Page):
         )
         self.drawJob.set_action(self.tr("Draw the places"), QgsApplication.getThemeIcon("/mActionStart.svg"))
         self.drawJob.started.connect(self.draw)
-        self.countJob.set_action(self.tr("Work out the accuracy"), QgsApplication.getThemeIcon("/mActionCalculateField.svg"))
+        self.countJob.set_action(
+            self.tr("Work out the accuracy"), QgsApplication.getThemeIcon("/mActionCalculateField.svg")
+        )
         self.countJob.started.connect(self.assess)
         self.stepButton.clicked.connect(self._begin_or_pause)
         self.backButton.clicked.connect(self.stepper.back)
