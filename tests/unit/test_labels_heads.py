@@ -10,7 +10,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 from ssl4eo.errors import InputError
 from ssl4eo.labels.heads.linear import Moments, fit_lda, fit_logistic, to_levels
-from ssl4eo.labels.heads.selection import SCALES, fit_head
+from ssl4eo.labels.heads.selection import SCALES, _errors, fit_head
 from ssl4eo.labels.training import LevelScaling, Training
 
 
@@ -238,3 +238,10 @@ def test_an_unknown_head_is_refused() -> None:
     training, _ = _training(np.random.default_rng(0), 6, "noise")
     with pytest.raises(InputError, match="There is no head 'tree'; choose one of: auto, lda, logistic"):
         fit_head(training, PLAIN, [1, 32], "tree")
+
+
+def test_few_places_must_show_more() -> None:
+    """As rare by chance as 1.5 standard errors of many: Student's t distribution, from its table for 3 and 19."""
+    assert _errors(4) == pytest.approx(2.04, abs=0.01)
+    assert _errors(20) == pytest.approx(1.57, abs=0.01)
+    assert _errors(100_000) == pytest.approx(1.5, abs=1e-3)

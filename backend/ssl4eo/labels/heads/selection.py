@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import special
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from ssl4eo.errors import InputError
@@ -108,6 +109,15 @@ def _threads() -> ThreadpoolController:
     return ThreadpoolController()
 
 
+@cache
+def _errors(places: int) -> float:
+    """Return the standard errors that are as rare by chance as `_ERRORS` of many places when there are so few.
+
+    Of few places the error itself is uncertain (Student 1908, doi:10.2307/2331554): 2.0 of four, 1.6 of twenty.
+    """
+    return float(special.stdtrit(places - 1, special.ndtr(_ERRORS)))
+
+
 @dataclass(frozen=True)
 class _Choice:
     """A scale, the logits (N, K) of places left out at it, and by how much their score is above that of the base."""
@@ -135,7 +145,7 @@ def _choose(questions: Questions, learner: Learner, progress: Progress) -> _Choi
         progress(number / len(SCALES), "Weighing the levels")
         logits = learner.left_out(scale)
         gain = questions.score(logits) - base
-        error = _ERRORS * gain.std(ddof=1) / np.sqrt(len(gain))
+        error = _errors(len(gain)) * gain.std(ddof=1) / np.sqrt(len(gain))
         if gain.mean() > max(error, best.gain + 1e-9):
             best = _Choice(scale, logits, float(gain.mean()))
     return best
