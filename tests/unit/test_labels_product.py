@@ -115,6 +115,17 @@ def test_what_classify_refuses_leaves_nothing(folder: Path, options: list[str], 
     assert not (folder / "x.tif").exists()
 
 
+@pytest.mark.parametrize("option", [None, "--confidence"])
+def test_the_image_is_not_overwritten(folder: Path, option: str | None) -> None:
+    before = (folder / "scene.tif").read_bytes()
+    out = [folder / "x.tif", option, folder / "scene.tif"] if option else [folder / "scene.tif"]
+    made = run("classify", folder / "set", folder / "points.geojson", *out)
+    assert made.exit_code == 2
+    assert "the image that it was made of; give the result another name" in made.stderr
+    assert (folder / "scene.tif").read_bytes() == before
+    assert not (folder / "x.tif").exists()
+
+
 def test_suggestions_are_typical_at_first_and_then_uncertain(folder: Path) -> None:
     first = answer("suggest", folder / "set", "--count", 4)
     assert first["strategy"] == "typical"

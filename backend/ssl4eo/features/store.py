@@ -201,6 +201,13 @@ class FeatureSet:
         return self.grid.crs
 
     @property
+    def files(self) -> list[Path]:
+        """What must not be overwritten: its levels, and the images that they were made of, as far as they are there."""
+        scenes = self.item["properties"].get("ssl4eo:scenes", [])
+        return [path for path in (*(level.path for level in self.levels), *(Path(scene["path"]) for scene in scenes))
+                if path.exists()]  # fmt: skip
+
+    @property
     def encoder(self) -> str:
         """The id of the first encoder."""
         return str(self.item["properties"]["ssl4eo:encoder"]["id"])

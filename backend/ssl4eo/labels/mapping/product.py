@@ -29,7 +29,7 @@ from ssl4eo.labels.palette import class_colors
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -88,8 +88,7 @@ def classify(
     started = time.perf_counter()
     progress(0.0, "Reading the samples")
     source, target = FeatureSet.open(features), Path(out)
-    if any(target.resolve() == level.path.resolve() for level in source.levels):
-        raise InputError(f"{target} is a part of the feature set {source.folder}; give the map another name.")
+    _require_free(source, [out, confidence, polygons, classifier_out, report])
     _check(samples, classifier, head, balance, none_beyond, classifier_out)
     if polygons is not None:
         check_options(Path(polygons), min_area_ha, simplify)
@@ -148,6 +147,16 @@ def classify(
         progress(0.97, "Compressing the map")
     result["seconds"] = round(time.perf_counter() - started, 2)
     return result
+
+
+def _require_free(features: FeatureSet, outputs: Sequence[str | os.PathLike[str] | None]) -> None:
+    """Refuse to overwrite what the map is made of."""
+    for path in outputs:
+        if path is not None and any(Path(path).resolve() == file.resolve() for file in features.files):
+            raise InputError(
+                f"{path} is a part of the feature set {features.folder}, or the image that it was made of; "
+                "give the result another name."
+            )
 
 
 def _check(
