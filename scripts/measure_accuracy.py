@@ -101,6 +101,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=50)
     parser.add_argument("--scenes", nargs="+", choices=list(SCENES), default=list(SCENES))
     arguments = parser.parse_args()
+    arguments.build.mkdir(parents=True, exist_ok=True)
     results = {}
     for name in arguments.scenes:
         results[name] = measure(name, arguments.data, arguments.build, arguments.draws)

@@ -93,7 +93,7 @@ class SamplesStore(QObject):
         return None if row is None else self._placed(name, row.geometry())
 
     def classes(self) -> dict[str, QColor]:
-        """Return the colour of each class, in the order of the legend, which is that of the codes in a map."""
+        """Return the colour of each class, in the order of the legend, which is that of the codes in the live map."""
         return self._classes.colors()
 
     def counts(self) -> dict[str, int]:
